@@ -1,0 +1,83 @@
+"""Records between the controller and the learner: samples, packed micro-batches, losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rollout.types import FloatArray, IntArray
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sequence as the learner trains it: four aligned arrays of length T.
+
+    Token t is predicted from the tokens before it, so position 0 is never trained. Where
+    `loss_mask` is False the other two arrays are 0. For SFT `advantages` holds the sample's weight.
+
+    Example (2 prompt tokens, 2 generated): token_ids [5, 9, 7, 2], loss_mask [F, F, T, T],
+    rollout_logprobs [0, 0, -.1, -.7], advantages [0, 0, 1.2, 1.2].
+    """
+
+    token_ids: IntArray  # [T]
+    loss_mask: BoolArray  # [T]
+    rollout_logprobs: FloatArray  # [T]
+    advantages: FloatArray  # [T]
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Several samples packed end to end in one row of T tokens, with N trained tokens.
+
+    `cu_seqlens[i]:cu_seqlens[i + 1]` is sample i. `predictors[n]` is the place in the row whose output predicts
+    trained token n, whose id is `targets[n]`; `sequence_index[n]` says which sample it belongs to.
+    `weights[n]` is its share in the loss before the step-wide division (see `packing.py`).
+    `sample_indices` gives the position of each packed sample in the step's list of samples.
+    """
+
+    token_ids: IntArray  # [T]
+    position_ids: IntArray  # [T]
+    cu_seqlens: IntArray  # [S + 1]
+    predictors: IntArray  # [N]
+    targets: IntArray  # [N]
+    sequence_index: IntArray  # [N]
+    weights: FloatArray  # [N]
+    advantages: FloatArray  # [N]
+    rollout_logprobs: FloatArray  # [N]
+    sample_indices: tuple[int, ...]  # [S]
+
+    @property
+    def num_sequences(self) -> int:
+        return len(self.cu_seqlens) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class LossInputs:
+    """What a loss sees of one packed micro-batch: tensors over its N trained tokens.
+
+    `logprobs` carries the gradient; `old_logprobs` are the learner's own under the weights at the
+    start of the batch; `rollout_logprobs` are the engine's; `ref_logprobs` is None without a KL term.
+    """
+
+    logprobs: torch.Tensor  # [N]
+    old_logprobs: torch.Tensor  # [N]
+    rollout_logprobs: torch.Tensor  # [N]
+    advantages: torch.Tensor  # [N]
+    weights: torch.Tensor  # [N]
+    sequence_index: torch.Tensor  # [N] int64
+    num_sequences: int
+    ref_logprobs: torch.Tensor | None = None  # [N]
+
+
+@dataclass(frozen=True, slots=True)
+class LossOutput:
+    """`loss` is a weighted *sum* over tokens, never a mean; `metrics` are sums over tokens as well,
+    which the learner divides by the number of trained tokens."""
+
+    loss: torch.Tensor  # scalar
+    metrics: dict[str, torch.Tensor] = field(default_factory=dict)
