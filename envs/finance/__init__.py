@@ -1,0 +1,1 @@
+"""Procedural finance tasks: statements, question families, demonstrations."""
