@@ -1,0 +1,382 @@
+"""What a run leaves behind: four append-only logs in its directory, and optional outside sinks.
+
+    metrics.jsonl        one line a training step
+    trajectories.jsonl   a few sampled answers a step
+    evaluations.jsonl    one line a held-out evaluation, with every task's counts
+    events.jsonl         faults, notices, publishes, the beginning and end of each attempt
+
+A checkpoint holds `FileTracker.state()`, the length of each log. Resuming cuts the first three back
+to it and moves what the lost attempt wrote after it to `superseded/attempt_N/`, so every line of a
+log counts exactly once and sums over a log are the run's. `events.jsonl` is a history, never cut.
+
+The logs are strict JSON in ASCII: control characters and half surrogates in a model's text are
+escaped, and a number that is not finite is null.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from configs.errors import DataError, MissingCapability
+from configs.schema import TrackingConfig, WandbMode
+from rl.background import BackgroundSink, Sink
+from rollout.types import Group, Trajectory
+
+METRICS, TRAJECTORIES = "metrics.jsonl", "trajectories.jsonl"
+EVALUATIONS, EVENTS = "evaluations.jsonl", "events.jsonl"
+START = "start"  # the stage name of the evaluation before the first stage
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One training step. `kind` is "sft" or "rl"; `step` counts from 1 to `num_steps` in its stage.
+
+    Metrics are `area/what`. Console, report and plots read these (others are stored as they come):
+
+    - reward/mean, reward/std, reward/accuracy (share of scored samples with reward >= 1) and
+      reward/<term>: over this step's scored samples;
+    - group/dispatched, group/trained, group/dropped/<reason>: how many in this step; group/owed:
+      how many of this stage's are dispatched, but neither trained nor dropped, when the step ends.
+      So over a stage dispatched = trained + dropped + owed;
+    - length/mean, length/thinking, length/non_thinking: generated tokens an answer;
+      length/truncated: share cut by the limit;
+    - tokens/generated, tokens/trained: how many in this step;
+    - time/step: seconds from the end of the step before; time/generate, time/train, time/publish:
+      parts of it;
+    - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in
+      versions;
+    - publish/max_logprob_difference: engine against learner after this step's publish; mismatch_kl;
+    - loss/mean, policy/entropy, learner/grad_norm, learner/lr.
+
+    Example: `StepRecord("reasoning", "rl", 3, 200, 7, {"reward/mean": 0.25, "time/step": 1.9})`.
+    """
+
+    stage: str
+    kind: str
+    step: int
+    num_steps: int
+    policy_version: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """One held-out task: n sampled answers of which c are right, and one greedy answer.
+
+    `tokens` and `seconds` are sums over the n sampled answers; an answer's seconds run from its
+    submission to its last token.
+
+    Example: `TaskResult("finance/heldout/1/7", {"level": "1"}, True, 10, 4, True, 310, 2.5)`: 4 of
+    10 answers right, 31 tokens and 0.25 seconds each.
+    """
+
+    task_id: str
+    labels: Mapping[str, str]
+    thinking: bool
+    num_samples: int
+    num_correct: int
+    greedy_correct: bool
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecord:
+    """A held-out evaluation after `stage` (`START` before the first); `seconds` is wall time."""
+
+    stage: str
+    policy_version: int
+    seconds: float
+    results: tuple[TaskResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened beside the steps: a fault, a notice, a publish, an end."""
+
+    kind: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+Record: TypeAlias = StepRecord | EvaluationRecord | EventRecord
+OpenSink: TypeAlias = Callable[[], Sink[Record]]
+
+
+class Tracker(Protocol):
+    """What the controller and the stage pipeline report to."""
+
+    def log_step(self, record: StepRecord) -> None: ...
+
+    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None: ...
+
+    def log_evaluation(self, record: EvaluationRecord) -> None: ...
+
+    def log_event(self, kind: str, **fields: Any) -> None: ...
+
+    def state(self) -> dict[str, int]:
+        """What a checkpoint holds so that a resumed run's logs continue exactly there."""
+        ...
+
+
+class FileTracker:
+    """The `Tracker` over a run directory; appends are written through, one line at a time.
+
+    `sinks` are opened and fed in threads of their own. `state` is that of the checkpoint to resume
+    from; None begins anew, and lines that an attempt without a checkpoint left are moved aside.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        sinks: Mapping[str, OpenSink] | None = None,
+        state: Mapping[str, int] | None = None,
+        trajectories_per_step: int = 4,
+    ) -> None:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        earlier = read_log(run_dir / EVENTS)
+        self.attempt = 1 + sum(event["kind"] == "attempt_start" for event in earlier)
+        steps_seen = read_log(run_dir / METRICS)
+        before = max((line["elapsed_s"] for line in (*earlier[-1:], *steps_seen[-1:])), default=0.0)
+        missing = [
+            name
+            for name in (METRICS, TRAJECTORIES, EVALUATIONS)
+            if not _cut(run_dir, name, (state or {}).get(name, 0), self.attempt - 1)
+        ]
+        _drop_torn_line(run_dir / EVENTS)
+        self._began = time.monotonic() - before
+        self._lock = threading.Lock()
+        self._files = {
+            name: open(run_dir / name, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+            for name in (METRICS, TRAJECTORIES, EVALUATIONS, EVENTS)
+        }
+        self._global_step = len(read_log(run_dir / METRICS))
+        self._trajectories_per_step = trajectories_per_step
+        self._sinks: list[BackgroundSink[Record]] = []
+        self.log_event("attempt_start", attempt=self.attempt, global_step=self._global_step)
+        for name in missing:
+            self.log_event(
+                "notice", source=name, message="shorter than at the checkpoint: lines lost"
+            )
+        for name, open_sink in (sinks or {}).items():
+            self._sinks.append(BackgroundSink(name, open_sink, self._warn))
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds spent on this run, in all attempts together, without the pauses between them."""
+        return time.monotonic() - self._began
+
+    def log_step(self, record: StepRecord) -> None:
+        self._global_step += 1
+        fields = asdict(record)
+        metrics = fields.pop("metrics")
+        assert not metrics.keys() & fields.keys(), f"metrics shadow fields: {sorted(metrics)}"
+        self._append(METRICS, {**fields, "global_step": self._global_step, **metrics})
+        self._forward(record)
+
+    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None:
+        """Writes a few of the step's trajectories, the same ones whenever the step is repeated."""
+        everything = [(group, trajectory) for group in groups for trajectory in group.trajectories]
+        count = min(self._trajectories_per_step, len(everything))
+        for group, trajectory in random.Random(f"{stage}/{step}").sample(everything, count):
+            line = {"stage": stage, "step": step, **_trajectory_fields(group, trajectory)}
+            self._append(TRAJECTORIES, line)
+
+    def log_evaluation(self, record: EvaluationRecord) -> None:
+        self._append(EVALUATIONS, {**asdict(record), "global_step": self._global_step})
+        self._forward(record)
+
+    def log_event(self, kind: str, **fields: Any) -> None:
+        self._append(EVENTS, {"kind": kind, **fields})
+        self._forward(EventRecord(kind, fields))
+
+    def state(self) -> dict[str, int]:
+        """The length of each log in bytes, all of it on disk when this returns."""
+        with self._lock:
+            for file in self._files.values():
+                os.fsync(file.fileno())
+            return {name: os.fstat(file.fileno()).st_size for name, file in self._files.items()}
+
+    def close(self) -> None:
+        """Gives each sink a bounded time to finish, then closes the logs."""
+        for sink in self._sinks:
+            sink.close()
+        with self._lock:
+            for file in self._files.values():
+                file.close()
+
+    def _append(self, name: str, fields: Mapping[str, Any]) -> None:
+        stamped = {**fields, "time": round(time.time(), 3), "elapsed_s": round(self.elapsed_s, 3)}
+        line = json.dumps(_plain(stamped), allow_nan=False) + "\n"
+        with self._lock:
+            self._files[name].write(line.encode("ascii"))
+
+    def _forward(self, record: Record) -> None:
+        for sink in self._sinks:
+            sink.put(self._global_step, record)
+
+    def _warn(self, source: str, message: str) -> None:
+        self.log_event("notice", source=source, message=message)
+
+
+def outside_sinks(config: TrackingConfig, run_dir: Path, run_name: str) -> dict[str, OpenSink]:
+    """The sinks that the configuration asks for. Raises MissingCapability without their package."""
+    sinks: dict[str, OpenSink] = {}
+    if config.wandb != WandbMode.OFF:
+        _require("wandb", "tracking.wandb=off")
+        sinks["wandb"] = lambda: WandbSink(config, run_dir, run_name)
+    if config.tensorboard:
+        _require("tensorboard", "tracking.tensorboard=false")
+        sinks["tensorboard"] = lambda: TensorBoardSink(run_dir / "tensorboard")
+    return sinks
+
+
+def scalars(record: Record) -> dict[str, float]:
+    """What of a record an outside sink draws: a step's metrics, or an evaluation's accuracy."""
+    if isinstance(record, StepRecord):
+        return {f"{record.stage}/{name}": value for name, value in record.metrics.items()}
+    if isinstance(record, EvaluationRecord) and record.results:
+        shares = [result.num_correct / result.num_samples for result in record.results]
+        return {"heldout/pass_at_1": sum(shares) / len(shares)}
+    return {}
+
+
+class WandbSink:
+    """Weights & Biases, given metrics only: no code, git remote, argv, host or package list."""
+
+    def __init__(self, config: TrackingConfig, run_dir: Path, run_name: str) -> None:
+        import wandb
+
+        settings = wandb.Settings(
+            console="off",
+            silent=True,
+            disable_code=True,
+            disable_git=True,
+            disable_job_creation=True,
+            x_disable_machine_info=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+            x_save_requirements=False,
+        )
+        self._run = wandb.init(
+            project=config.wandb_project,
+            name=run_name,
+            dir=run_dir,
+            mode="online" if config.wandb == WandbMode.ONLINE else "offline",
+            settings=settings,
+        )
+
+    def write(self, global_step: int, record: Record) -> None:
+        if values := scalars(record):
+            self._run.log(values, step=global_step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+class TensorBoardSink:
+    """TensorBoard event files under the run directory."""
+
+    def __init__(self, directory: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(directory))
+
+    def write(self, global_step: int, record: Record) -> None:
+        for name, value in scalars(record).items():
+            self._writer.add_scalar(name, value, global_step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """All lines of a log, [] where there is none. A last line without its newline was being written
+    when the process died and is left out; any other unreadable line raises DataError."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            raise DataError(
+                f"{path}:{number}: not a JSON line ({error}); delete or mend it"
+            ) from None
+    return records
+
+
+def _trajectory_fields(group: Group, trajectory: Trajectory) -> dict[str, Any]:
+    score = trajectory.score
+    versions = {s.policy_version for s in trajectory.spans if s.policy_version is not None}
+    return {
+        "group": group.id,
+        "index": trajectory.index,
+        "task_id": trajectory.task.id,
+        "labels": trajectory.task.labels,
+        "thinking": group.thinking,
+        "messages": [message.as_dict() for message in trajectory.messages],
+        "gold": trajectory.task.answer,
+        "tokens": trajectory.num_generated,
+        "reward": score.reward if score else None,
+        "terms": score.terms if score else {},
+        "reason": score.reason if score else "",
+        "stop_reason": trajectory.stop_reason,
+        "versions": sorted(versions),
+    }
+
+
+def _plain(value: Any) -> Json:
+    """The value as strict JSON: numpy scalars unwrapped, non-finite numbers null, the rest text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _cut(run_dir: Path, name: str, length: int, attempt: int) -> bool:
+    """Cuts a log back to `length` bytes, the rest moved aside; False if it is shorter than that."""
+    path = run_dir / name
+    size = path.stat().st_size if path.exists() else 0
+    if size > length:
+        aside = run_dir / "superseded" / f"attempt_{attempt}" / name
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "r+b") as log, open(aside, "wb") as rest:
+            log.seek(length)
+            shutil.copyfileobj(log, rest)
+            log.truncate(length)
+    return size >= length
+
+
+def _drop_torn_line(path: Path) -> None:
+    if path.exists():
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+
+
+def _require(package: str, otherwise: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise MissingCapability(
+            f"{package} is asked for but not installed: pip install {package}, or set {otherwise}"
+        )
