@@ -1,0 +1,132 @@
+"""Ten million finance tasks and more, none of them stored: each is computed from its index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from hashlib import blake2b
+
+from configs.errors import ConfigError
+from envs.finance.draws import SPLITS, key_of
+from envs.finance.questions import LEVELS, SCENES, Question
+from envs.finance.short import SHORT_FAMILIES, ShortFamily
+from envs.types import Message, Task
+
+VERSION = 1  # raise it when the tasks change: old checkpoints then refuse to resume
+ASK_FOR_BOX = " Put the answer in \\boxed{}."
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One (scene, family, level): the questions that share all three labels."""
+
+    scene: str
+    family: ShortFamily
+    level: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.scene}-{self.family.name}-{self.level}"
+
+
+CELLS = tuple(Cell(scene, family, family.level) for scene in SCENES for family in SHORT_FAMILIES)
+
+
+class FinanceTasks:
+    """Finance questions of the chosen levels, scenes and families (a `TaskSet`).
+
+    Index i is question i // C of cell i % C, C being the number of chosen cells (scene, family,
+    level), so every stretch of indices is balanced over the labels. The id, such as
+    "finance/train/0/banking-change-1/42", names seed, cell and number in it: it stands for the same
+    task in every selection, for ever.
+
+    Distinct: no two tasks of one split and seed have the same prompt. At level 1 there are about
+    half a million operand pairs (two numbers from 1 to 999), so ten million questions repeat the
+    pairs in other frames: order, sentence, line item, periods. The order in which (pair, frame)
+    comes is a permutation of all of them, and from frame to text nothing is lost.
+
+    Disjoint: which split a question belongs to is decided by the set of its operands alone. A pair
+    of numbers seen in training is never asked about in the held-out split, in whatever words, order
+    or operation, under whatever seed.
+
+    Raises ConfigError for an unknown split, level, scene or family and for a size over what the
+    chosen cells hold.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        seed: int = 0,
+        size: int = 10_000_000,
+        levels: Sequence[int] = (1,),
+        scenes: Sequence[str] | None = None,
+        families: Sequence[str] | None = None,
+    ) -> None:
+        _require("split", [split], SPLITS)
+        _require("level", levels, LEVELS)
+        _require("scene", scenes or (), SCENES)
+        _require("family", families or (), sorted({cell.family.name for cell in CELLS}))
+        self.split, self.seed, self.size = split, seed, size
+        self._cells = [
+            cell
+            for cell in CELLS
+            if cell.level in levels
+            and (not scenes or cell.scene in scenes)
+            and (not families or cell.family.name in families)
+        ]
+        if not self._cells:
+            raise ConfigError(
+                f"no finance task has level {levels}, scene {scenes}, family {families}"
+            )
+        smallest = min(cell.family.capacity(cell.scene, split) for cell in self._cells)
+        if not 0 < size <= smallest * len(self._cells):
+            raise ConfigError(
+                f"finance tasks: size {size} is not in 1 .. {smallest * len(self._cells)}, "
+                "what the chosen levels, scenes and families hold; choose more or a smaller size"
+            )
+        self._keys = [key_of(VERSION, seed, split, cell.name) for cell in self._cells]
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Task:
+        if not 0 <= index < self.size:
+            raise IndexError(f"finance task {index} of {self.size}")
+        number, position = divmod(index, len(self._cells))
+        cell = self._cells[position]
+        question = cell.family.question(cell.scene, self.split, self._keys[position], number)
+        return as_task(question, f"finance/{self.split}/{self.seed}/{cell.name}/{number}", cell)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the selection and of tasks spread over it: a changed generator changes it."""
+        names = [cell.name for cell in self._cells]
+        digest = blake2b(
+            repr((VERSION, self.split, self.seed, self.size, names)).encode(), digest_size=8
+        )
+        for index in range(0, self.size, -(-self.size // 32)):
+            task = self[index]
+            digest.update(f"{task.id}\n{task.prompt[0].content}\n{task.answer}\n".encode())
+        return digest.hexdigest()
+
+
+def as_task(question: Question, task_id: str, cell: Cell) -> Task:
+    """The task of a question. From level 2 on the prompt asks for the answer in a box."""
+    prompt = question.prompt if cell.level == 1 else question.prompt + ASK_FOR_BOX
+    return Task(
+        id=task_id,
+        env="finance",
+        prompt=(Message("user", prompt),),
+        answer=question.gold(),
+        labels={"scene": cell.scene, "task": cell.family.name, "level": str(cell.level)},
+        metadata={"program": question.program, "unit": question.unit, "scale": question.scale},
+    )
+
+
+def _require(what: str, given: Sequence[object], known: Sequence[object]) -> None:
+    for value in given:
+        if value not in known:
+            near = get_close_matches(str(value), map(str, known), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(map(str, known))}"
+            raise ConfigError(f"finance tasks: unknown {what} {value!r}; {hint}")
