@@ -51,7 +51,7 @@ class BuildConfig:
     intermediate_size: int = 384
     """Width of the gated feed-forward layer."""
     num_heads: int = 4
-    """Attention heads; the head size is hidden_size / num_heads and vLLM needs 32, 64, 80, 96 or 128."""
+    """Attention heads; hidden_size / num_heads must be a head size of vLLM: 32, 64, 80, 96, 128."""
     num_kv_heads: int = 2
     """Key and value heads (grouped-query attention)."""
     vocab_size: int = 1024
@@ -61,7 +61,7 @@ class BuildConfig:
 @dataclass
 class ModelConfig:
     path: str = ""
-    """Directory or hub id of a Hugging Face causal language model; empty: build one from `build`."""
+    """Directory or hub id of a Hugging Face causal language model; empty: build one as below."""
     revision: str = ""
     """Commit of a hub model; empty: its main branch."""
     dtype: str = "float32"
@@ -98,6 +98,8 @@ class LearnerConfig:
     """CPU cores that one rank reserves, and its threads on a machine without GPUs."""
     gpus: int = 0
     """GPUs of one rank: 0 or 1."""
+    colocate: bool = False
+    """Each rank shares the GPU of one engine, which takes rollout.gpu_memory_utilization of it."""
     zero_stage: int = 0
     """DeepSpeed ZeRO stage, 0 to 3."""
     token_budget: int = 8192
@@ -121,7 +123,7 @@ class LearnerConfig:
 @dataclass
 class PublishConfig:
     max_logprob_difference: float = 1e-4
-    """Largest |engine - learner| log-probability on the probe set; over it the worker does not serve."""
+    """Largest |engine - learner| log-probability on the probe set; over it no worker serves."""
     num_probes: int = 4
     """Sequences in the probe set."""
     max_mismatch_kl: float = 0.1
@@ -140,7 +142,7 @@ class RewardConfig:
 
 @dataclass
 class DeadlinesConfig:
-    """Seconds. They are nested, and checked to be: tool < turn < rollout < group < step < watchdog."""
+    """Seconds, nested and checked to be: tool < turn < rollout < group < step < watchdog."""
 
     tool_s: float = 10.0
     """One tool call."""
@@ -179,7 +181,7 @@ class AlgorithmConfig:
     loss: str = "ppo_clip"
     """ppo_clip, gspo, cispo, reinforce, or "package.module:attribute"."""
     reduction: Reduction = Reduction.TOKEN
-    """How token losses become one number: token mean, mean of sequence means, or sum over a constant."""
+    """From token losses to a number: token mean, mean of sequence means, sum over a constant."""
     clip_low: float = 0.2
     """Lower clip range of the importance ratio."""
     clip_high: float = 0.28
@@ -195,9 +197,9 @@ class AlgorithmConfig:
     importance_cap: float = 2.0
     """Cap of the correction: truncated at it, or masked over it."""
     trust_engine_logprobs: bool = False
-    """Use the engine's log-probabilities as the ratio's denominator instead of the learner's own."""
-    overlong_buffer: int = 0
-    """Tokens before the limit over which the length penalty grows to -1 (0: off; DAPO eq. 13)."""
+    """Use the engine's log-probabilities, not the learner's own, as the ratio's denominator."""
+    overlong_share: float = 0.0
+    """Last share of max_tokens over which the length penalty grows to -1 (0: off; DAPO eq. 13)."""
     num_minibatches: int = 1
     """Optimizer steps a batch."""
 
@@ -234,14 +236,12 @@ class StageConfig:
     """Longest answer in tokens (rl)."""
     temperature: float = 1.0
     """Sampling temperature (rl)."""
-    top_p: float = 1.0
-    """Nucleus sampling (rl); under 1 the engine's log-probabilities are those before truncation."""
     max_staleness: int = 0
     """Versions a trained token may lie behind the weights (0: synchronous)."""
     lookahead: int = 1
     """Groups that may be consumed ahead of the oldest one still missing."""
     refill_budget: float = 2.0
-    """Extra groups that replace dropped ones, as a multiple of batch_size; then the step trains on what it has."""
+    """Groups that may replace dropped ones, in batch_sizes; then the step trains on what it has."""
     max_empty_steps: int = 10
     """Steps in a row without one valid group after which the run stops."""
     keep_zero_variance: bool = False

@@ -1,0 +1,85 @@
+"""Plug-ins: the name of a built-in, or "package.module:attribute", and keyword arguments.
+
+This is the only place that imports what a configuration names. Tables are plain dictionaries from
+name to import path, so a process that does not use a part never imports it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from rapidfuzz import process
+
+from configs.errors import ConfigError
+
+VERIFIERS = {"numeric": "rewards.numeric:NumericVerifier"}
+
+ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rloo", "reinforce_pp")}
+
+LOSSES = {name: f"rl.losses:{name}" for name in ("ppo_clip", "gspo", "cispo", "reinforce")}
+
+TASK_SOURCES = {
+    "finance": "envs.finance:FinanceTasks",
+    "tatqa": "envs.datasets:load_tatqa",
+    "finqa": "envs.datasets:load_finqa",
+    "convfinqa": "envs.datasets:load_convfinqa",
+    "gsm8k": "envs.datasets:load_gsm8k",
+    "rows": "envs.datasets:load_rows",
+}
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The tail of a message, "; did you mean 'x'?", for the most similar valid name, or ""."""
+    found = process.extractOne(name, list(valid), score_cutoff=60)
+    return f"; did you mean '{found[0]}'?" if found else ""
+
+
+def name_problem(name: str, builtins: Iterable[str]) -> str:
+    """What is wrong with the form of a plug-in's name, or ""; imports nothing."""
+    module, colon, attribute = name.partition(":")
+    if name in builtins or (colon and module and attribute):
+        return ""
+    return (
+        f"'{name}' is neither one of {', '.join(builtins)} nor \"package.module:attribute\""
+        f"{nearest(name, builtins)}"
+    )
+
+
+def resolve(name: str, builtins: Mapping[str, str], where: str) -> Any:
+    """Import the object that a built-in's or plug-in's name stands for.
+
+    Example: `resolve("gspo", LOSSES, "stages.rl.algorithm.loss")` is the function `rl.losses.gspo`.
+    Raises `ConfigError` naming `where`, and the nearest valid name or why the import failed.
+    """
+    if problem := name_problem(name, builtins):
+        raise ConfigError(f"{where}: {problem}")
+    path, _, attribute = builtins.get(name, name).partition(":")
+    try:
+        module = importlib.import_module(path)
+    except (ImportError, SyntaxError) as error:
+        raise ConfigError(
+            f"{where}: cannot import '{path}': {error}; is its package installed?"
+        ) from error
+    names = vars(module)
+    if attribute not in names:
+        hint = nearest(attribute, [n for n in names if not n.startswith("_")])
+        raise ConfigError(f"{where}: module '{path}' has no '{attribute}'{hint}")
+    return names[attribute]
+
+
+def bind(target: Callable[..., Any], kwargs: Mapping[str, Any], where: str) -> Callable[..., Any]:
+    """`target` with keyword arguments from the configuration, checked against its signature."""
+    parameters = inspect.signature(target).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        valid = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        for name in kwargs:
+            if name not in valid:
+                raise ConfigError(
+                    f"{where}: unknown keyword '{name}'{nearest(name, valid)}; "
+                    f"valid are {', '.join(valid) or 'none'}"
+                )
+    return functools.partial(target, **kwargs)
