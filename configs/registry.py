@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 
 from configs.errors import ConfigError
 
@@ -34,7 +34,7 @@ TASK_SOURCES = {
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """The tail of a message, "; did you mean 'x'?", for the most similar valid name, or ""."""
-    found = process.extractOne(name, list(valid), score_cutoff=60)
+    found = process.extractOne(name, list(valid), scorer=fuzz.ratio, score_cutoff=60)
     return f"; did you mean '{found[0]}'?" if found else ""
 
 

@@ -24,7 +24,7 @@ app.add_typer(data_app, name="data")
 Preset = Annotated[str, typer.Argument(help="A preset's name, or a YAML file.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="Keys to change, such as learner.ranks=2.", metavar="[KEY=VALUE]..."),
+    typer.Argument(help="Keys to change, such as learner.ranks=2.", metavar="KEY=VALUE"),
 ]
 
 
