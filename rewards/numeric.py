@@ -1,0 +1,257 @@
+"""The numeric verifier: does a reply state the gold answer?
+
+Default policy. Relative tolerance 1 %; a gold of 0, a year and a count must be met exactly. "%"
+divides by 100. A declared unit allows the bare number, the absolute value and the right scale word.
+A bare number may stand for a percentage only where the question asks for one. The sign always
+counts. Hedges and sprays are no answer. Text must be equal in normal form; lists item by item.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from configs.errors import DataError
+from envs.types import Task
+from rewards.extract import Answer, Source, extract_answer, number_candidates
+from rewards.golds import (
+    Choices,
+    Day,
+    Gold,
+    Items,
+    Number,
+    Range,
+    Text,
+    YesNo,
+    normalise,
+    read_choices,
+    read_day,
+    read_gold,
+    read_range,
+    read_yes_no,
+)
+from rewards.numbers import Quantity, is_close, parse_quantity, parse_unit
+from rollout.types import Score, StopReason, Trajectory
+
+EXACT = 1e-9
+"""Relative slack of an exact comparison: the rounding of a float, nothing more."""
+PERCENT_UNITS_FROM = 3.0
+"""From this size on a gold without a unit may be in percent units ("37.81" for 37.81 %): a fraction
+of three is rarer than a percentage of three."""
+
+_STRONG_SPLIT = re.compile(r"\s*(?:;|；|\n|、)\s*")
+_WEAK_SPLIT = re.compile(r"\s*,(?![0-9]{3}(?![0-9]))\s*(?:and\s+)?|\s+and\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the verifier knows of a question beyond its gold.
+
+    `unit` is the unit that bare numbers are in: "million", "percent", "" when there is none, None
+    when that is unknown. `percent_question` says whether a percentage is asked for, None when
+    unknown. `answer_type` "count" makes numbers exact, as `tolerance` 0 does.
+    """
+
+    unit: str | None = None
+    percent_question: bool | None = None
+    answer_type: str = ""
+    tolerance: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class NumericVerifier:
+    """Scores the last message of a trajectory against its task: 1.0 or 0.0, term "answer".
+
+    Of `task.metadata` it reads `unit`, `percent_question`, `answer_type`, `tolerance`, and
+    `answers`, the items of a list gold, which count in any order. Reasons: equal, different,
+    unparseable, no_answer, unclosed_think; error, with no reward, when a fault of ours ended it.
+    """
+
+    tolerance: float = 0.01
+
+    def __call__(self, trajectory: Trajectory) -> Score:
+        if trajectory.stop_reason is StopReason.ERROR:
+            return Score(None, reason="error")
+        task = trajectory.task
+        reason = verify(gold_of(task), trajectory.reply, self.question(task.metadata))
+        reward = 1.0 if reason == "equal" else 0.0
+        return Score(reward, {"answer": reward}, reason)
+
+    def question(self, metadata: Mapping[str, Any]) -> Question:
+        return Question(
+            metadata.get("unit"),
+            metadata.get("percent_question"),
+            metadata.get("answer_type", ""),
+            metadata.get("tolerance", self.tolerance),
+        )
+
+    def check_gold(self, task: Task) -> None:
+        """Raise DataError, naming the task, when its own gold as the reply would not score 1."""
+        gold = gold_of(task)
+        stated = gold if isinstance(gold, str) else "; ".join(gold)
+        reply = f"\\boxed{{{stated}}}"
+        try:
+            reason = verify(gold, reply, self.question(task.metadata))
+        except DataError as error:
+            raise DataError(f"task {task.id}: {error}") from None
+        if reason != "equal":
+            raise DataError(
+                f"task {task.id}: the verifier rejects the task's own gold {stated[:80]!r} "
+                f"({reason}); correct or remove the row"
+            )
+
+
+def gold_of(task: Task) -> str | Sequence[str]:
+    """The gold of a task: the list in `metadata["answers"]` where there is one, else `answer`."""
+    answers: Sequence[str] | None = task.metadata.get("answers")
+    return task.answer if answers is None else answers
+
+
+def verify(gold: str | Sequence[str], reply: str, question: Question = Question()) -> str:
+    """Compare a reply with a gold; the answer is a reason word, "equal" when they agree.
+
+    A `gold` that is a sequence is a list in any order (one item counts as that item). Raises
+    DataError when the gold cannot be read. Time is bounded whatever the reply holds.
+    """
+    wanted = _read(gold, question)
+    answer = extract_answer(reply)
+    if answer.source in (Source.NONE, Source.UNCLOSED_THINK):
+        return str(answer.source)
+    verdict = _agrees(wanted, answer, question)
+    return "unparseable" if verdict is None else "equal" if verdict else "different"
+
+
+def _read(gold: str | Sequence[str], question: Question) -> Gold:
+    texts = [gold] if isinstance(gold, str) else gold
+    golds = tuple(read for text in texts if (read := read_gold(text)))
+    if not golds or len(golds) != len(texts):
+        raise DataError(f"the gold answer {str(gold)[:80]!r} is empty or not a finite value")
+    if question.answer_type in ("arithmetic", "count") and not isinstance(golds[0], Number):
+        raise DataError(
+            f"the gold answer {str(gold)[:80]!r} is not a number, as {question.answer_type} needs"
+        )
+    return golds[0] if len(golds) == 1 else Items(golds, ordered=False)
+
+
+def _agrees(gold: Gold, answer: Answer, question: Question) -> bool | None:
+    """Whether an answer states the gold; None when the answer is not of the gold's kind at all."""
+    match gold:
+        case Number():
+            quantities = map(parse_quantity, number_candidates(answer))
+            quantity = next((q for q in quantities if q), None)
+            return None if quantity is None else _number_agrees(gold, quantity, question)
+        case YesNo(value):
+            said = read_yes_no(answer.text)
+            return None if said is None else said == value
+        case Choices(letters):
+            chosen = read_choices(answer.text)
+            return chosen == letters if chosen else None
+        case Range():
+            span = read_range(answer.text)
+            return None if span is None else _range_agrees(gold, span)
+        case Day():
+            day = read_day(answer.text)
+            return None if day is None else day == gold
+        case Text(normal):
+            return normalise(answer.text) == normal
+        case Items(golds, ordered):
+            return _items_agree(golds, ordered, answer, question)
+
+
+def _number_agrees(gold: Number, answer: Quantity, question: Question) -> bool:
+    exact = question.answer_type == "count" or (
+        gold.is_year and not question.unit and question.answer_type != "arithmetic"
+    )
+    tolerance = EXACT if exact else max(question.tolerance, EXACT)
+    forms = (gold.quantity, *gold.alternatives)
+    return any(_quantities_agree(form, answer, question, tolerance) for form in forms)
+
+
+def _quantities_agree(
+    gold: Quantity, answer: Quantity, question: Question, tolerance: float
+) -> bool:
+    """The policy on units: `value` is the absolute amount, `number` what is written."""
+    unit = parse_unit(question.unit) if question.unit else Quantity(1.0)
+    declared = unit.scale != 1.0
+    value = gold.number * unit.scale if declared and gold.scale == 1.0 else gold.value
+    percent_gold = gold.percent or unit.percent
+    bare = answer.scale == 1.0
+    if _currencies_differ(gold.currency, answer.currency):
+        return False
+    if percent_gold and not bare and not answer.percent:
+        return False  # "26.82 million" for 26.82 %
+    if declared and not percent_gold and answer.percent:
+        return False  # "9400%" for 94 million
+    if is_close(value, answer.value, tolerance):
+        return True
+    if bare and declared:
+        return is_close(gold.number, answer.number, tolerance)
+    if bare and gold.percent:
+        return question.percent_question is True and is_close(gold.number, answer.number, tolerance)
+    in_percent_units = not declared and abs(value) >= PERCENT_UNITS_FROM
+    if bare and question.percent_question:
+        return is_close(value, answer.number / 100, tolerance) or (
+            in_percent_units and is_close(value, answer.number * 100, tolerance)
+        )
+    may_be_percent = question.percent_question or (
+        question.percent_question is None and question.unit is None
+    )
+    return bool(answer.percent and may_be_percent and in_percent_units) and is_close(
+        value, answer.number, tolerance
+    )
+
+
+def _currencies_differ(gold: str, answer: str) -> bool:
+    """Two stated currencies that cannot be the same; "$" may be any dollar."""
+    if not gold or not answer or gold == answer:
+        return False
+    return not ("$" in (gold, answer) and (gold + answer).strip("$").endswith("D"))
+
+
+def _range_agrees(gold: Range, answer: Range) -> bool:
+    """Both ends equal; a unit stated after the second end belongs to both."""
+    ends = ((gold.low, answer.low), (gold.high, answer.high))
+    return all(math.isclose(a.number, b.number, rel_tol=EXACT) for a, b in ends) and is_close(
+        gold.high.value, answer.high.value, EXACT
+    )
+
+
+def _items_agree(
+    golds: tuple[Gold, ...], ordered: bool, answer: Answer, question: Question
+) -> bool:
+    """Every gold met by exactly one part of the answer and no part left over."""
+    for separator in (_STRONG_SPLIT, _WEAK_SPLIT):
+        parts = [
+            Answer(part, Source.BOXED)
+            for part in separator.split(answer.text.strip(" .;[]"))
+            if part
+        ]
+        if len(parts) == len(golds):
+            return _all_met(golds, parts, ordered, question)
+    return all(isinstance(gold, Text) for gold in golds) and _covers(golds, normalise(answer.text))
+
+
+def _all_met(
+    golds: tuple[Gold, ...], parts: list[Answer], ordered: bool, question: Question
+) -> bool:
+    left = list(parts)
+    for gold in golds:
+        candidates = left[:1] if ordered else left
+        met = next((part for part in candidates if _agrees(gold, part, question)), None)
+        if met is None:
+            return False
+        left.remove(met)
+    return True
+
+
+def _covers(golds: tuple[Gold, ...], text: str) -> bool:
+    """Whether a text is the golds in some order and no more, for items that hold separators."""
+    for gold in sorted(golds, key=lambda g: -len(str(g))):
+        assert isinstance(gold, Text)
+        if gold.normal not in text:
+            return False
+        text = text.replace(gold.normal, " ", 1)
+    return not text.replace(" and ", " ").strip()
