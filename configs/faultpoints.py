@@ -4,6 +4,7 @@
     ASSAY_FAULT="ckpt.mid_file=raise@3"          raise InjectedFault at the third hit only
     ASSAY_FAULT="ckpt.before_latest=sleep:20"    stop for 20 seconds at every hit
     ASSAY_FAULT="ckpt.before_verify=truncate@1"  cut the file at hand to half its size, then go on
+    ASSAY_FAULT="learner.forward=oom@2"          fail as torch does when a CPU's memory is spent
 
 Unset, a point costs one comparison. Tests loop over `POINTS`, so a new entry is tested as soon as
 it stands here; one test checks that the table and the calls of `point` name the same places.
@@ -25,6 +26,7 @@ from configs.errors import ConfigError
 VARIABLE = "ASSAY_FAULT"
 
 POINTS: dict[str, str] = {
+    "learner.forward": "a learner rank is about to run one micro-batch forward",
     "ckpt.before_tmp": "nothing of the new checkpoint is on disk",
     "ckpt.mid_file": "half of a file is written",
     "ckpt.after_tensors": "a rank's tensors are written, not yet flushed",
@@ -36,7 +38,7 @@ POINTS: dict[str, str] = {
     "ckpt.mid_prune": "an old checkpoint has lost its name, its files are still there",
 }
 
-_SPEC = re.compile(r"([\w.]+)=(kill|raise|truncate|sleep:(\d+(?:\.\d+)?))(?:@([1-9]\d*))?")
+_SPEC = re.compile(r"([\w.]+)=(kill|raise|oom|truncate|sleep:(\d+(?:\.\d+)?))(?:@([1-9]\d*))?")
 
 
 class InjectedFault(RuntimeError):
@@ -59,7 +61,7 @@ def _parse(spec: str) -> _Fault | None:
     if match is None:
         raise ConfigError(
             f"{VARIABLE}={spec!r} is not POINT=ACTION or POINT=ACTION@HIT "
-            "with ACTION one of kill, raise, truncate, sleep:SECONDS"
+            "with ACTION one of kill, raise, oom, truncate, sleep:SECONDS"
         )
     name, action, seconds, hit = match.groups()
     if name not in POINTS:
@@ -85,6 +87,7 @@ def point(name: str, path: Path | None = None) -> None:
 
     Raises:
         InjectedFault: the action of this point is `raise`.
+        RuntimeError: it is `oom`.
     """
     if _armed is not None and _armed.name == name:
         _strike(_armed, path)
@@ -101,5 +104,7 @@ def _strike(fault: _Fault, path: Path | None) -> None:
     elif fault.action == "truncate":
         assert path is not None, f"{fault.name} has no file at hand to truncate"
         os.truncate(path, path.stat().st_size // 2)
+    elif fault.action == "oom":
+        raise RuntimeError(f"{fault.name}, hit {hit}: can't allocate memory")
     else:
         raise InjectedFault(f"{fault.name}, hit {hit}")
