@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from configs.schema import AlgorithmConfig
 from rollout.types import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
@@ -34,8 +35,8 @@ class Sample:
 class MicroBatch:
     """Several samples packed end to end in one row of T tokens, with N trained tokens.
 
-    `cu_seqlens[i]:cu_seqlens[i + 1]` is sample i. `predictors[n]` is the place in the row whose output predicts
-    trained token n, whose id is `targets[n]`; `sequence_index[n]` says which sample it belongs to.
+    `cu_seqlens[i]:cu_seqlens[i + 1]` is sample i. `predictors[n]` is the place in the row whose
+    output predicts trained token n, whose id is `targets[n]` and whose sample `sequence_index[n]`.
     `weights[n]` is its share in the loss before the step-wide division (see `packing.py`).
     `sample_indices` gives the position of each packed sample in the step's list of samples.
     """
@@ -61,7 +62,7 @@ class LossInputs:
     """What a loss sees of one packed micro-batch: tensors over its N trained tokens.
 
     `logprobs` carries the gradient; `old_logprobs` are the learner's own under the weights at the
-    start of the batch; `rollout_logprobs` are the engine's; `ref_logprobs` is None without a KL term.
+    start of the batch; `rollout_logprobs` are the engine's; `ref_logprobs` is None without KL.
     """
 
     logprobs: torch.Tensor  # [N]
@@ -81,3 +82,18 @@ class LossOutput:
 
     loss: torch.Tensor  # scalar
     metrics: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Everything the learner needs for one step. `algorithm` None means supervised fine-tuning.
+
+    `temperature` is the one the tokens were drawn at, `max_tokens` the answer limit (only the
+    `constant` reduction reads it).
+    """
+
+    samples: tuple[Sample, ...]
+    learning_rate: float
+    algorithm: AlgorithmConfig | None = None
+    temperature: float = 1.0
+    max_tokens: int = 1

@@ -1,0 +1,378 @@
+"""One learner rank: DeepSpeed around the policy, one call a training step.
+
+SFT and RL are the same learner with another loss and another producer of batches. Every rank gets
+the whole batch, packs it the same way and takes its own share, so packing needs no exchange.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import deepspeed
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+
+from configs.errors import MissingCapability
+from configs.faultpoints import point
+from configs.schema import LearnerConfig, Reduction
+from rl.losses import cross_entropy, policy_loss
+from rl.model import load_policy
+from rl.network import PolicyNetwork
+from rl.packing import denominator, pack, split_minibatches
+from rl.types import Batch, LossInputs, MicroBatch, Sample
+from rollout.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerSettings:
+    """What one rank needs to start. `model` is a directory in Hugging Face format."""
+
+    model: str
+    dtype: str
+    config: LearnerConfig
+    rank: int = 0
+    world_size: int = 1
+    master_address: str = "127.0.0.1"
+    master_port: int = 29500
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one training step did. `metrics` are means over the step's trained tokens."""
+
+    loss: float
+    grad_norm: float
+    num_tokens: int
+    num_micro_batches: int
+    token_budget: int  # after halving, where memory ran out
+    metrics: dict[str, float]
+    out_of_memory: int = 0  # how often the step had to start over
+    seconds: float = 0.0
+
+
+class Learner:
+    """One data-parallel rank. Every rank calls the same methods with equal arguments."""
+
+    def __init__(self, settings: LearnerSettings) -> None:
+        self.settings = settings
+        self.token_budget = settings.config.token_budget
+        self._start_distributed()
+        attention = "flash_attention_2" if settings.config.flash_attention else "packed"
+        self._network = self._load_network(attention)
+        self._reference: PolicyNetwork | None = None
+        self._grad_norm = 0.0
+        self._engine = self._start_engine(self._network)
+
+    def _start_distributed(self) -> None:
+        s = self.settings
+        on_gpu = s.config.gpus > 0
+        if on_gpu and not torch.cuda.is_available():
+            raise MissingCapability("learner.gpus is set but this process sees no CUDA device")
+        if not on_gpu:
+            torch.set_num_threads(max(1, s.config.cpus))
+        os.environ.update(
+            RANK=str(s.rank), WORLD_SIZE=str(s.world_size), LOCAL_RANK="0",
+            MASTER_ADDR=s.master_address, MASTER_PORT=str(s.master_port),
+        )  # fmt: skip
+        deepspeed.init_distributed("nccl" if on_gpu else "gloo", verbose=False)
+
+    def _load_network(self, attention: str) -> PolicyNetwork:
+        model: Any = load_policy(self.settings.model, self.settings.dtype, attention)
+        if self.settings.config.activation_checkpointing:
+            model.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
+        if self.settings.config.compile:
+            model.compile(dynamic=True)
+        model.train()
+        return PolicyNetwork(model)
+
+    def _start_engine(self, network: PolicyNetwork) -> Any:
+        config = self.settings.config
+        optimizer = torch.optim.AdamW(
+            network.parameters(),
+            lr=0.0,
+            betas=(config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
+        )
+        if _clips_itself(self.settings):
+            optimizer.register_step_pre_hook(self._clip)
+        engine, *_ = deepspeed.initialize(
+            model=network, optimizer=optimizer, config=deepspeed_config(self.settings)
+        )
+        return engine
+
+    def _clip(self, *_: Any) -> None:
+        """Clip the gradients that all ranks have agreed on, just before AdamW uses them."""
+        norm = torch.nn.utils.clip_grad_norm_(
+            self._network.parameters(), self.settings.config.grad_clip
+        )
+        self._grad_norm = float(norm)
+        if not np.isfinite(self._grad_norm):
+            raise FloatingPointError(f"gradient norm {self._grad_norm}: the step was not taken")
+
+    def _last_grad_norm(self) -> float:
+        if not _clips_itself(self.settings):
+            self._grad_norm = float(self._engine.get_global_grad_norm())
+        return self._grad_norm
+
+    def begin_stage(self) -> None:
+        """Forget the optimizer's moments: a new stage has another loss."""
+        optimizer = self._engine.optimizer
+        while not isinstance(optimizer, torch.optim.AdamW):  # DeepSpeed wraps it once per feature
+            optimizer = optimizer.optimizer
+        optimizer.state.clear()
+
+    def load_reference(self) -> None:
+        """Freeze a copy of the starting model for the KL term."""
+        reference = self._load_network("packed")
+        self._reference = reference.requires_grad_(False).eval().to(self._engine.device)
+
+    def step(self, batch: Batch) -> StepResult:
+        """Train on a batch: `num_minibatches` optimizer steps over any number of micro-batches.
+
+        A step that runs out of memory starts over with half the token budget, down to its longest
+        sample. With several ranks an overrun in the backward pass cannot be recovered, since the
+        other ranks already wait in its collective; the step's deadline ends it.
+
+        Raises:
+            MissingCapability: one sample alone does not fit in memory.
+            FloatingPointError: loss or gradient is not finite; the weights must not be published.
+        """
+        started = time.perf_counter()
+        retries = 0
+        while True:
+            try:
+                result = self._train(batch)
+                break
+            except torch.OutOfMemoryError:
+                self._halve_budget(batch)
+                retries += 1
+        seconds = time.perf_counter() - started
+        return replace(result, seconds=seconds, out_of_memory=retries)
+
+    def _halve_budget(self, batch: Batch) -> None:
+        self._engine.optimizer.zero_grad()
+        longest = max(len(sample.token_ids) for sample in batch.samples)
+        if self.token_budget <= longest:
+            raise MissingCapability(
+                f"a sample of {longest} tokens does not fit in memory: lower model.max_length, set "
+                "learner.activation_checkpointing=true, or add learner.ranks with zero_stage=3"
+            ) from None
+        self.token_budget = max(longest, self.token_budget // 2)
+
+    def _train(self, batch: Batch) -> StepResult:
+        count = batch.algorithm.num_minibatches if batch.algorithm else 1
+        minibatches = split_minibatches(batch.samples, count)
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = batch.learning_rate
+        plans = [self._plan(batch, samples) for samples in minibatches]
+        old = [[self._old_logprobs(batch, m) for m in micros] for micros, _ in plans]
+        sums: dict[str, float] = {"tokens": 0.0, "loss": 0.0}
+        grad_norm = 0.0
+        for (micros, divisor), old_logprobs in zip(plans, old, strict=True):
+            for micro, old_logprob in zip(micros, old_logprobs, strict=True):
+                for name, value in self._accumulate(batch, micro, old_logprob, divisor).items():
+                    sums[name] = sums.get(name, 0.0) + value
+            self._engine.step()
+            grad_norm = max(grad_norm, self._last_grad_norm())
+        sums = self._sum_over_ranks(sums)
+        loss, tokens = sums.pop("loss") / len(minibatches), sums.pop("tokens")
+        if not (np.isfinite(loss) and np.isfinite(grad_norm)):
+            raise FloatingPointError(f"loss {loss}, gradient norm {grad_norm}: not finite")
+        return StepResult(
+            loss=loss,
+            grad_norm=grad_norm,
+            num_tokens=int(tokens),
+            num_micro_batches=sum(len(micros) for micros, _ in plans),
+            token_budget=self.token_budget,
+            metrics={name: value / max(1.0, tokens) for name, value in sums.items()},
+        )
+
+    def _plan(self, batch: Batch, samples: Sequence[Sample]) -> tuple[list[MicroBatch], float]:
+        """This rank's micro-batches, and the step-wide denominator of the loss."""
+        reduction = batch.algorithm.reduction if batch.algorithm else Reduction.TOKEN
+        packed = pack(samples, self.token_budget, self.settings.world_size, reduction)
+        divisor = denominator(samples, reduction, batch.max_tokens)
+        return packed[self.settings.rank], divisor
+
+    def _old_logprobs(self, batch: Batch, micro: MicroBatch) -> torch.Tensor | None:
+        """Log-probabilities under the batch's first weights, where those will have moved.
+
+        With a single optimizer step the current ones are exactly those: None saves the pass.
+        """
+        if batch.algorithm is None or batch.algorithm.num_minibatches == 1:
+            return None
+        with torch.no_grad():
+            return self._forward(micro, batch.temperature)[0]
+
+    def _forward(self, micro: MicroBatch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """One forward pass in which all ranks agree on whether memory sufficed."""
+        result: tuple[torch.Tensor, torch.Tensor] | None = None
+        failed = torch.zeros(1, device=self._engine.device)
+        try:
+            point("learner.forward")
+            result = self._engine(micro, temperature)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            failed += 1
+        if self.settings.world_size > 1:
+            dist.all_reduce(failed)
+        if result is None or failed:
+            raise torch.OutOfMemoryError("out of memory in the forward pass of some rank")
+        return result
+
+    def _accumulate(
+        self, batch: Batch, micro: MicroBatch, old: torch.Tensor | None, divisor: float
+    ) -> dict[str, float]:
+        """Forward and backward of one micro-batch; returns sums over its tokens."""
+        device = self._engine.device
+        reference = None
+        if batch.algorithm is not None and batch.algorithm.kl_coef:
+            assert self._reference is not None, "load_reference() comes before a KL term"
+            with torch.no_grad():
+                reference = self._reference(micro, batch.temperature)[0]
+        logprobs, entropy = self._forward(micro, batch.temperature)
+        inputs = LossInputs(
+            logprobs=logprobs,
+            old_logprobs=logprobs.detach() if old is None else old,
+            rollout_logprobs=torch.as_tensor(micro.rollout_logprobs, device=device),
+            advantages=torch.as_tensor(micro.advantages, device=device),
+            weights=torch.as_tensor(micro.weights, device=device),
+            sequence_index=torch.as_tensor(micro.sequence_index, device=device).long(),
+            num_sequences=micro.num_sequences,
+            ref_logprobs=reference,
+        )
+        if batch.algorithm is None:
+            output = cross_entropy(inputs)
+        else:
+            output = policy_loss(inputs, batch.algorithm)
+        # The loss is a sum over this micro-batch. Divided by the step-wide count, the sum over
+        # micro-batches and ranks is the mean. DeepSpeed then averages gradients over ranks, which
+        # the factor undoes; it does not divide by the number of micro-batches, because accumulation
+        # is ours (managed_gradient_accumulation is off).
+        scaled = output.loss * (self.settings.world_size / divisor)
+        self._engine.backward(scaled, scale_wrt_gas=False)
+        metrics = {name: float(value) for name, value in output.metrics.items()}
+        metrics["loss"] = float(output.loss.detach()) / divisor
+        metrics["policy/entropy"] = float(entropy.sum())
+        metrics["tokens"] = float(len(micro.targets))
+        return metrics
+
+    def _sum_over_ranks(self, sums: dict[str, float]) -> dict[str, float]:
+        if self.settings.world_size == 1:
+            return sums
+        names = sorted(sums)
+        values = torch.tensor([sums[n] for n in names], dtype=torch.float64).to(self._engine.device)
+        dist.all_reduce(values)
+        return dict(zip(names, values.tolist(), strict=True))
+
+    def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
+        """Log-probability of each token given those before it, [T - 1] per sequence; for probes."""
+        samples = [_scored_sample(ids) for ids in sequences]
+        result: list[FloatArray] = [np.empty(0, np.float32)] * len(samples)
+        # One rank's packing on every rank: all of them compute all sequences, so that the ZeRO-3
+        # gathers in the forward pass match and any rank can answer.
+        [micros] = pack(samples, self.token_budget, 1, Reduction.TOKEN)
+        self._engine.eval()
+        for micro in micros:
+            with torch.no_grad():
+                values = self._engine(micro, 1.0)[0].cpu().numpy()
+            lengths = [len(samples[i].token_ids) - 1 for i in micro.sample_indices]
+            pieces = np.split(values, np.cumsum(lengths)[:-1])
+            for index, piece in zip(micro.sample_indices, pieces, strict=True):
+                result[index] = piece
+        self._engine.train()
+        return result
+
+    def write_weights(self, directory: Path) -> None:
+        """Write all weights as `model.safetensors` under their Hugging Face names (rank 0 writes).
+
+        The output head is always written, also where it is tied to the embedding: vLLM's in-place
+        reload on a CPU leaves a tied head stale, so engines run an untied copy.
+        """
+        tensors = dict(self._gathered())
+        if self.settings.rank == 0:
+            if "lm_head.weight" not in tensors:
+                tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+            directory.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+
+    def _gathered(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Whole parameters on the CPU in the model's type; ZeRO-3 gathers one at a time."""
+        dtype = getattr(torch, self.settings.dtype)
+        for name, parameter in self._network.model.named_parameters():
+            with deepspeed.zero.GatheredParameters(
+                [parameter], enabled=self.settings.config.zero_stage == 3
+            ):
+                if self.settings.rank == 0:
+                    yield name, parameter.detach().to("cpu", dtype, copy=True).contiguous()
+
+    def save(self, directory: Path) -> None:
+        """Write model, optimizer and random state of every rank, in DeepSpeed's sharded format."""
+        state = {"torch_rng": torch.get_rng_state(), "token_budget": self.token_budget}
+        self._engine.save_checkpoint(str(directory), tag=DEEPSPEED_TAG, client_state=state)
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote.
+
+        DeepSpeed unpickles these files, so the caller must have verified the checkpoint's manifest.
+
+        Raises:
+            FileNotFoundError: nothing was found; DeepSpeed itself would only warn.
+        """
+        path, state = self._engine.load_checkpoint(str(directory), tag=DEEPSPEED_TAG)
+        if path is None:
+            raise FileNotFoundError(
+                f"no learner state for rank {self.settings.rank} in {directory}"
+            )
+        torch.set_rng_state(state["torch_rng"])
+        self.token_budget = state["token_budget"]
+
+    def close(self) -> None:
+        dist.destroy_process_group()
+
+
+DEEPSPEED_TAG = "learner"
+
+
+def deepspeed_config(settings: LearnerSettings) -> dict[str, Any]:
+    """The DeepSpeed configuration of one rank; its batch sizes are placeholders."""
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "managed_gradient_accumulation": False,
+        "gradient_clipping": 0.0 if _clips_itself(settings) else settings.config.grad_clip,
+        "zero_optimization": {
+            "stage": settings.config.zero_stage,
+            "overlap_comm": False,
+            "stage3_gather_16bit_weights_on_model_save": False,
+        },
+        "zero_allow_untested_optimizer": True,
+        "bf16": {"enabled": settings.dtype == "bfloat16"},
+        "steps_per_print": 2**31,
+    }
+
+
+def _clips_itself(settings: LearnerSettings) -> bool:
+    """Plain fp32 training: there DeepSpeed does not tell the norm, so clipping is ours."""
+    return settings.config.zero_stage == 0 and settings.dtype == "float32"
+
+
+def _scored_sample(token_ids: IntArray) -> Sample:
+    """A sample whose every token but the first is asked for."""
+    zeros = np.zeros(len(token_ids), dtype=np.float32)
+    return Sample(token_ids, np.arange(len(token_ids)) > 0, zeros, zeros)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """CPU allocations fail with a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
