@@ -76,7 +76,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """One held-out task: n sampled answers of which c are right, and one greedy answer.
+    """One held-out task: n >= 1 sampled answers of which c are right, and one greedy answer.
 
     `tokens` and `seconds` are sums over the n sampled answers; an answer's seconds run from its
     submission to its last token.
@@ -93,6 +93,9 @@ class TaskResult:
     greedy_correct: bool
     tokens: int
     seconds: float
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.num_correct <= self.num_samples > 0, f"impossible counts: {self}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,9 @@ class FileTracker:
         trajectories_per_step: int = 4,
     ) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)
-        earlier = read_log(run_dir / EVENTS)
-        self.attempt = 1 + sum(event["kind"] == "attempt_start" for event in earlier)
-        steps_seen = read_log(run_dir / METRICS)
-        before = max((line["elapsed_s"] for line in (*earlier[-1:], *steps_seen[-1:])), default=0.0)
+        self.attempt = next_attempt(run_dir)
+        last_lines = [line for name in (EVENTS, METRICS) for line in read_log(run_dir / name)[-1:]]
+        before = max((line["elapsed_s"] for line in last_lines), default=0.0)
         missing = [
             name
             for name in (METRICS, TRAJECTORIES, EVALUATIONS)
@@ -264,6 +266,8 @@ class WandbSink:
         settings = wandb.Settings(
             console="off",
             silent=True,
+            init_timeout=20,  # without a network, training's end would wait for the default 90 s
+            finish_timeout=20,
             disable_code=True,
             disable_git=True,
             disable_job_creation=True,
@@ -302,6 +306,12 @@ class TensorBoardSink:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def next_attempt(run_dir: Path) -> int:
+    """The number, from 1, of the attempt that a `FileTracker` opened now would begin."""
+    kinds = [event["kind"] for event in read_log(run_dir / EVENTS)]
+    return 1 + kinds.count("attempt_start")
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
