@@ -71,6 +71,7 @@ class RunState:
     curriculum: Mapping[str, Any]
     ledger: Mapping[str, Any]
     rng: Mapping[str, Any]
+    tracker: Mapping[str, int]  # length of each log in bytes
     fingerprints: Fingerprints
     config: str
     code_version: str

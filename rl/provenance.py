@@ -66,16 +66,16 @@ def _flat(prints: Fingerprints) -> dict[str, str]:
 
 
 def code_version() -> str:
-    """The commit of this source tree, "-dirty" where it was edited; "unknown" outside a clone."""
+    """The commit of this clone, "-dirty" where it was edited; elsewhere the installed version."""
     root = Path(__file__).resolve().parents[1]
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--tags"]
-    if not (root / ".git").exists():
-        return "unknown"
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()
+    if (root / ".git").exists():
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--tags"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+            return done.stdout.strip()
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version("assay")
+    return "unknown"
 
 
 def package_versions() -> dict[str, str]:

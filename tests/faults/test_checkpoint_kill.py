@@ -36,6 +36,7 @@ def run_state(step: int) -> RunState:
         curriculum={"visits": np.full(8, step)},
         ledger={},
         rng={},
+        tracker={"metrics.jsonl": step},
         fingerprints=Fingerprints({}, "t", "m", 1),
         config="",
         code_version="",

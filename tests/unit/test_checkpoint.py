@@ -48,6 +48,7 @@ def run_state(step: int, stage: str = "reasoning") -> RunState:
         curriculum={"visits": np.arange(step, dtype=np.int64), "pools": [{"mean": 0.1 + 0.2}]},
         ledger={"next_group": 2**70, "owed": [], "oldest": None},
         rng={"tasks": generator.bit_generator.state},
+        tracker={"metrics.jsonl": step},
         fingerprints=Fingerprints({"reasoning/main": "d1"}, "t1", "m1", 1),
         config="seed: 17\n",
         code_version="abc",
