@@ -159,7 +159,7 @@ class Learner:
         return replace(result, seconds=seconds, out_of_memory=retries)
 
     def _halve_budget(self, batch: Batch) -> None:
-        self._engine.optimizer.zero_grad()
+        self._discard_gradients()
         longest = max(len(sample.token_ids) for sample in batch.samples)
         if self.token_budget <= longest:
             raise MissingCapability(
@@ -167,6 +167,14 @@ class Learner:
                 "learner.activation_checkpointing=true, or add learner.ranks with zero_stage=3"
             ) from None
         self.token_budget = max(longest, self.token_budget // 2)
+
+    def _discard_gradients(self) -> None:
+        optimizer = self._engine.optimizer
+        optimizer.zero_grad()
+        if self.settings.config.zero_stage in (1, 2):
+            # These stages hold what earlier micro-batches gave until the next step uses it.
+            for group in optimizer.all_grad_tensors:
+                optimizer.all_grad_tensors[group] = None
 
     def _train(self, batch: Batch) -> StepResult:
         count = batch.algorithm.num_minibatches if batch.algorithm else 1
