@@ -65,9 +65,10 @@ class Question:
 class NumericVerifier:
     """Scores the last message of a trajectory against its task: 1.0 or 0.0, term "answer".
 
-    Of `task.metadata` it reads `unit`, `percent_question`, `answer_type`, `tolerance`, and
-    `answers`, the items of a list gold, which count in any order. Reasons: equal, different,
-    unparseable, no_answer, unclosed_think; error, with no reward, when a fault of ours ended it.
+    Of `task.metadata` it reads `scale` (or, where that is empty, `unit`), `percent_question`,
+    `answer_type`, `tolerance`, and `answers`, the items of a list gold, which count in any order.
+    Reasons: equal, different, unparseable, no_answer, unclosed_think; error, with no reward, when
+    a fault of ours ended it.
     """
 
     tolerance: float = 0.01
@@ -81,8 +82,9 @@ class NumericVerifier:
         return Score(reward, {"answer": reward}, reason)
 
     def question(self, metadata: Mapping[str, Any]) -> Question:
+        scale = metadata.get("scale")
         return Question(
-            metadata.get("unit"),
+            scale or metadata.get("unit", scale),
             metadata.get("percent_question"),
             metadata.get("answer_type", ""),
             metadata.get("tolerance", self.tolerance),
