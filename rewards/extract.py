@@ -10,7 +10,7 @@ MAX_ANSWER_CHARS = 4000
 """Longest answer that is looked at; a longer box or tag is no answer."""
 SHORT_REPLY_CHARS = 200
 """A reply without any marker is taken as the answer itself when it is at most this long."""
-_PHRASE_WINDOW = 2000  # an answer phrase is searched in the end of a reply only
+_PHRASE_WINDOW = 1000  # an answer phrase is searched in the end of a reply only
 
 _BRACE = re.compile(r"[{}]")
 _PHRASE = re.compile(
