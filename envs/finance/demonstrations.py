@@ -14,6 +14,7 @@ from envs.finance.questions import write_number
 from envs.types import Demonstration, Task, TaskSet
 
 LARGEST_IN_COLUMNS = 999
+WORKING_DIGITS = 6  # of intermediate results, so that rounding does not reach the answer
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "exp": "^", "greater": ">"}
 
 
@@ -65,10 +66,11 @@ class FinanceDemonstrations:
 
 
 def worked(task: Task) -> str:
-    """The working of a task from its program: digit columns at level 1, else one line per step.
+    """The working of a task from its program, without the box.
 
-    Example: "5829 - 5735 = 94\\n94 / 5735 = 0.01639\\n0.01639 = 1.64%". Raises DataError where the
-    task carries no program.
+    A single sum or difference of whole numbers up to three digits is worked in digit columns,
+    anything else in one line per step: "5829 - 5735 = 94\\n94 / 5735 = 0.0163906\\n0.0163906 =
+    1.639%". Raises DataError where the task carries no program.
     """
     if "program" not in task.metadata:
         raise DataError(
@@ -107,10 +109,13 @@ def _written(step: Operation, results: list[Value]) -> str:
 
 
 def _argument(argument: str, results: list[Value]) -> str:
+    """An argument as it stands in a line: negative ones in parentheses, constants as numbers."""
     if argument.startswith("#"):
-        return _shown(results[int(argument[1:])])
-    return argument.removeprefix("const_").replace("m", "-")
+        text = _shown(results[int(argument[1:])])
+    else:
+        text = argument.removeprefix("const_").replace("m", "-")
+    return f"({text})" if text.startswith("-") else text
 
 
 def _shown(value: Value) -> str:
-    return value if isinstance(value, str) else write_number(value)
+    return value if isinstance(value, str) else write_number(value, WORKING_DIGITS)

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import blake2b
+from typing import Protocol
 
 from configs.errors import ConfigError
 from envs.finance.draws import SPLITS, key_of
-from envs.finance.questions import LEVELS, SCENES, Question
-from envs.finance.short import SHORT_FAMILIES, ShortFamily
+from envs.finance.questions import Question
+from envs.finance.scenes import LAYOUTS
+from envs.finance.short import SHORT_CELLS
+from envs.finance.statements import STATEMENT_CELLS
 from envs.types import Message, Task
 
 VERSION = 1  # raise it when the tasks change: old checkpoints then refuse to resume
 ASK_FOR_BOX = " Put the answer in \\boxed{}."
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One (scene, family, level): the questions that share all three labels."""
-
-    scene: str
-    family: ShortFamily
-    level: int
+class Cell(Protocol):
+    """The questions that share scene, family and level, numbered from 0 to `capacity`."""
 
     @property
-    def name(self) -> str:
-        return f"{self.scene}-{self.family.name}-{self.level}"
+    def scene(self) -> str: ...
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def level(self) -> int: ...
+
+    def capacity(self, split: str) -> int: ...
+
+    def question(self, split: str, key: int, number: int) -> Question: ...
 
 
-CELLS = tuple(Cell(scene, family, family.level) for scene in SCENES for family in SHORT_FAMILIES)
+CELLS: tuple[Cell, ...] = (*SHORT_CELLS, *STATEMENT_CELLS)
+SCENES = tuple(LAYOUTS)
+LEVELS = tuple(sorted({cell.level for cell in CELLS}))
+FAMILIES = tuple(sorted({cell.family for cell in CELLS}))
 
 
 class FinanceTasks:
@@ -66,26 +75,26 @@ class FinanceTasks:
         _require("split", [split], SPLITS)
         _require("level", levels, LEVELS)
         _require("scene", scenes or (), SCENES)
-        _require("family", families or (), sorted({cell.family.name for cell in CELLS}))
+        _require("family", families or (), FAMILIES)
         self.split, self.seed, self.size = split, seed, size
         self._cells = [
             cell
             for cell in CELLS
             if cell.level in levels
             and (not scenes or cell.scene in scenes)
-            and (not families or cell.family.name in families)
+            and (not families or cell.family in families)
         ]
         if not self._cells:
             raise ConfigError(
                 f"no finance task has level {levels}, scene {scenes}, family {families}"
             )
-        smallest = min(cell.family.capacity(cell.scene, split) for cell in self._cells)
+        smallest = min(cell.capacity(split) for cell in self._cells)
         if not 0 < size <= smallest * len(self._cells):
             raise ConfigError(
                 f"finance tasks: size {size} is not in 1 .. {smallest * len(self._cells)}, "
                 "what the chosen levels, scenes and families hold; choose more or a smaller size"
             )
-        self._keys = [key_of(VERSION, seed, split, cell.name) for cell in self._cells]
+        self._key = key_of(VERSION, seed, split)
 
     def __len__(self) -> int:
         return self.size
@@ -95,13 +104,13 @@ class FinanceTasks:
             raise IndexError(f"finance task {index} of {self.size}")
         number, position = divmod(index, len(self._cells))
         cell = self._cells[position]
-        question = cell.family.question(cell.scene, self.split, self._keys[position], number)
-        return as_task(question, f"finance/{self.split}/{self.seed}/{cell.name}/{number}", cell)
+        task_id = f"finance/{self.split}/{self.seed}/{cell_name(cell)}/{number}"
+        return as_task(cell.question(self.split, self._key, number), task_id, cell)
 
     @property
     def fingerprint(self) -> str:
         """A hash of the selection and of tasks spread over it: a changed generator changes it."""
-        names = [cell.name for cell in self._cells]
+        names = [cell_name(cell) for cell in self._cells]
         digest = blake2b(
             repr((VERSION, self.split, self.seed, self.size, names)).encode(), digest_size=8
         )
@@ -109,6 +118,11 @@ class FinanceTasks:
             task = self[index]
             digest.update(f"{task.id}\n{task.prompt[0].content}\n{task.answer}\n".encode())
         return digest.hexdigest()
+
+
+def cell_name(cell: Cell) -> str:
+    """Example: "banking-net_interest_margin-5"."""
+    return f"{cell.scene}-{cell.family}-{cell.level}"
 
 
 def as_task(question: Question, task_id: str, cell: Cell) -> Task:
@@ -119,7 +133,7 @@ def as_task(question: Question, task_id: str, cell: Cell) -> Task:
         env="finance",
         prompt=(Message("user", prompt),),
         answer=question.gold(),
-        labels={"scene": cell.scene, "task": cell.family.name, "level": str(cell.level)},
+        labels={"scene": cell.scene, "task": cell.family, "level": str(cell.level)},
         metadata={"program": question.program, "unit": question.unit, "scale": question.scale},
     )
 

@@ -33,8 +33,8 @@ TABLE: Mapping[str, Callable[[Sequence[float]], float]] = {
 }
 
 _NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)%?", re.ASCII)
-_CONSTANT = re.compile(r"const_(m?)(\d+)", re.ASCII)
-_REFERENCE = re.compile(r"#(\d+)", re.ASCII)
+_CONSTANT = re.compile(r"const_(m?)(\d{1,15})", re.ASCII)
+_REFERENCE = re.compile(r"#(\d{1,3})", re.ASCII)
 
 
 class ProgramError(DataError):

@@ -7,8 +7,6 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from envs.finance.programs import Program, Value, execute, parse
 
-SCENES = ("banking", "securities", "insurance", "trusts", "funds")
-LEVELS = (1, 2, 3, 4, 5)
 UNITS = ("number", "percent", "currency", "ratio", "years", "yes_no")
 
 SIGNIFICANT_DIGITS = 4
@@ -48,11 +46,11 @@ def write_value(value: Value, unit: str) -> str:
     return write_number(value)
 
 
-def write_number(value: float) -> str:
+def write_number(value: float, significant_digits: int = SIGNIFICANT_DIGITS) -> str:
     """A plain decimal, never in exponent form. Example: `write_number(2 / 3)` is "0.6667"."""
     if value == int(value):
         return str(int(value))
     exact = Decimal(repr(value))
-    decimals = max(DECIMALS, SIGNIFICANT_DIGITS - 1 - exact.adjusted())
+    decimals = max(DECIMALS, significant_digits - 1 - exact.adjusted())
     rounded = exact.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     return f"{rounded:f}".rstrip("0").rstrip(".")
