@@ -56,8 +56,8 @@ class StepRecord:
     - length/mean, length/thinking, length/non_thinking: generated tokens an answer;
       length/truncated: share cut by the limit;
     - tokens/generated, tokens/trained: how many in this step;
-    - time/step: seconds from the end of the step before; time/generate, time/train, time/publish:
-      parts of it;
+    - time/step: seconds from the end of the step before (the stage's begin for the first);
+      time/generate, time/train, time/publish: parts of it that do not overlap at staleness 0;
     - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in
       versions;
     - publish/max_logprob_difference: engine against learner after this step's publish; mismatch_kl;
@@ -149,6 +149,7 @@ class FileTracker:
         sinks: Mapping[str, OpenSink] | None = None,
         state: Mapping[str, int] | None = None,
         trajectories_per_step: int = 4,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)
         self.attempt = next_attempt(run_dir)
@@ -160,7 +161,8 @@ class FileTracker:
             if not _cut(run_dir, name, (state or {}).get(name, 0), self.attempt - 1)
         ]
         _drop_torn_line(run_dir / EVENTS)
-        self._began = time.monotonic() - before
+        self._clock = clock
+        self._began = clock() - before
         self._lock = threading.Lock()
         self._files = {
             name: open(run_dir / name, "ab", buffering=0)  # noqa: SIM115 - closed by close()
@@ -180,7 +182,7 @@ class FileTracker:
     @property
     def elapsed_s(self) -> float:
         """Seconds spent on this run, in all attempts together, without the pauses between them."""
-        return time.monotonic() - self._began
+        return self._clock() - self._began
 
     def log_step(self, record: StepRecord) -> None:
         self._global_step += 1

@@ -1,0 +1,282 @@
+"""The figures of a run, computed from its logs alone.
+
+`benchmarks/recompute_report.py` computes the same figures from the same logs with code of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.errors import DataError
+from rl.statistics import bootstrap_interval, pass_at_k
+from rl.tracking import (
+    EVALUATIONS,
+    EVENTS,
+    METRICS,
+    START,
+    EvaluationRecord,
+    TaskResult,
+    read_log,
+)
+
+PASS_AT = 10
+BOOKKEEPING = frozenset({"attempt_start", "run_start", "run_end", "publish", "memory"})
+"""Events that belong to any run; the report counts the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Held-out accuracy over some tasks, as shares from 0 to 1.
+
+    `pass_at_1` is the mean over tasks of c/n at temperature 1 with its 95 % bootstrap interval over
+    tasks; `pass_at_10` is the unbiased estimate, None when a task has under ten samples; `greedy`
+    the share of tasks with a right greedy answer; `tokens` and `seconds_per_answer` are means over
+    sampled answers. All are None over no task.
+    """
+
+    pass_at_1: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    pass_at_10: float | None = None
+    greedy: float | None = None
+    tasks: int = 0
+    tokens: float | None = None
+    seconds_per_answer: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageFigures:
+    """What a stage cost and what the model could do after it.
+
+    `seconds`, `steps` and the token counts are of its training steps, without the evaluation.
+    `by_label` goes by label, then by value; `by_mode` has "thinking" and "non_thinking".
+    """
+
+    accuracy: Accuracy
+    seconds: float
+    evaluation_seconds: float
+    steps: int
+    generated_tokens: int
+    trained_tokens: int
+    by_level: Mapping[str, Accuracy]
+    by_label: Mapping[str, Mapping[str, Accuracy]]
+    by_mode: Mapping[str, Accuracy]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of report.json: the stage's own accuracy stands beside its other figures."""
+        fields = dataclasses.asdict(self)
+        accuracy = fields.pop("accuracy")
+        for mode in fields["by_mode"].values():
+            mode["accuracy"] = mode.pop("pass_at_1")
+        return {**accuracy, **fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What became of the groups: dispatched = trained + sum(dropped) + owed."""
+
+    dispatched: int
+    trained: int
+    dropped: Mapping[str, int]
+    owed: int
+
+    @property
+    def add_up(self) -> bool:
+        return self.dispatched == self.trained + sum(self.dropped.values()) + self.owed
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything in report.json. Times in seconds, memory in 10^9 bytes; None where nothing tells.
+
+    `seconds` is the time of all attempts together; `phases` splits it. `controller_overhead` is the
+    share of step time that is neither generation nor training, over the synchronous RL steps.
+    """
+
+    name: str
+    status: str
+    attempts: int
+    seed: int
+    config_digest: str
+    code: str
+    versions: Mapping[str, str]
+    seconds: float
+    phases: Mapping[str, float]
+    peak_memory_gb: float | None
+    max_logprob_difference: float | None
+    max_mismatch_kl: float | None
+    controller_overhead: float | None
+    groups: Groups
+    events: Mapping[str, int]
+    stages: Mapping[str, StageFigures]
+
+    def as_dict(self) -> dict[str, Any]:
+        stages = {name: stage.as_dict() for name, stage in self.stages.items()}
+        return {**dataclasses.asdict(self), "stages": stages}
+
+
+def compute_report(run_dir: Path) -> Report:
+    """The figures of a run from its logs alone. Raises DataError where there are none."""
+    steps, events = read_log(run_dir / METRICS), read_log(run_dir / EVENTS)
+    evaluations = read_evaluations(run_dir)
+    if not events:
+        raise DataError(f"{run_dir}: no {EVENTS}, so this is no run directory; check the path")
+    facts = _last(events, "run_start")
+    seed = int(facts.get("seed", 0))
+    logged = (*steps, *events, *read_log(run_dir / EVALUATIONS))
+    seconds = max(line["elapsed_s"] for line in logged)
+    return Report(
+        name=str(facts.get("name", run_dir.name)),
+        status=str(_last(events, "run_end").get("status", "unfinished")),
+        attempts=sum(event["kind"] == "attempt_start" for event in events),
+        seed=seed,
+        config_digest=str(facts.get("config_digest", "")),
+        code=str(facts.get("code", "")),
+        versions=facts.get("versions", {}),
+        seconds=seconds,
+        phases=_phases(steps, evaluations, seconds),
+        peak_memory_gb=_largest(e.get("peak_gb") for e in events if e["kind"] == "memory"),
+        max_logprob_difference=_largest(
+            [s.get("publish/max_logprob_difference") for s in steps]
+            + [e.get("max_logprob_difference") for e in events if e["kind"] == "publish"]
+        ),
+        max_mismatch_kl=_largest(step.get("mismatch_kl") for step in steps),
+        controller_overhead=_controller_overhead(steps),
+        groups=_count_groups(steps),
+        events=dict(Counter(e["kind"] for e in events if e["kind"] not in BOOKKEEPING)),
+        stages=_stages(steps, evaluations, seed),
+    )
+
+
+def read_evaluations(run_dir: Path) -> list[EvaluationRecord]:
+    """The held-out evaluations of a run, in order."""
+    return [
+        EvaluationRecord(
+            line["stage"],
+            line["policy_version"],
+            line["seconds"],
+            tuple(TaskResult(**result) for result in line["results"]),
+        )
+        for line in read_log(run_dir / EVALUATIONS)
+    ]
+
+
+def accuracy_of(results: Sequence[TaskResult], seed: int) -> Accuracy:
+    """The held-out figures over these tasks; `seed` fixes the bootstrap."""
+    if not results:
+        return Accuracy()
+    shares = [result.num_correct / result.num_samples for result in results]
+    ci_low, ci_high = bootstrap_interval(shares, seed)
+    answers = sum(result.num_samples for result in results)
+    enough = all(result.num_samples >= PASS_AT for result in results)
+    return Accuracy(
+        pass_at_1=_mean(shares),
+        ci_low=ci_low,
+        ci_high=ci_high,
+        pass_at_10=_mean([pass_at_k(r.num_samples, r.num_correct, PASS_AT) for r in results])
+        if enough
+        else None,
+        greedy=_mean([float(result.greedy_correct) for result in results]),
+        tasks=len(results),
+        tokens=sum(result.tokens for result in results) / answers,
+        seconds_per_answer=sum(result.seconds for result in results) / answers,
+    )
+
+
+def _stages(
+    steps: Sequence[Mapping[str, Any]], evaluations: Sequence[EvaluationRecord], seed: int
+) -> dict[str, StageFigures]:
+    names = [START] if any(e.stage == START for e in evaluations) else []
+    names += [step["stage"] for step in steps] + [e.stage for e in evaluations]
+    return {
+        name: _stage(
+            [step for step in steps if step["stage"] == name],
+            [evaluation for evaluation in evaluations if evaluation.stage == name],
+            seed,
+        )
+        for name in dict.fromkeys(names)
+    }
+
+
+def _stage(
+    steps: Sequence[Mapping[str, Any]], evaluations: Sequence[EvaluationRecord], seed: int
+) -> StageFigures:
+    results = evaluations[-1].results if evaluations else ()
+
+    def split(key: Callable[[TaskResult], str | None]) -> dict[str, Accuracy]:
+        values = sorted({value for result in results if (value := key(result)) is not None})
+        return {v: accuracy_of([r for r in results if key(r) == v], seed) for v in values}
+
+    labels = sorted({label for result in results for label in result.labels} - {"level"})
+    return StageFigures(
+        accuracy=accuracy_of(results, seed),
+        seconds=_sum(steps, "time/step"),
+        evaluation_seconds=float(sum(evaluation.seconds for evaluation in evaluations)),
+        steps=len(steps),
+        generated_tokens=round(_sum(steps, "tokens/generated")),
+        trained_tokens=round(_sum(steps, "tokens/trained")),
+        by_level=split(_value_of("level")),
+        by_label={label: split(_value_of(label)) for label in labels},
+        by_mode=split(lambda result: "thinking" if result.thinking else "non_thinking"),
+    )
+
+
+def _value_of(label: str) -> Callable[[TaskResult], str | None]:
+    return lambda result: result.labels.get(label)
+
+
+def _phases(
+    steps: Sequence[Mapping[str, Any]], evaluations: Sequence[EvaluationRecord], seconds: float
+) -> dict[str, float]:
+    """Seconds by what was done; `outside_steps` is starting, checkpoints between steps, the end."""
+    parts = {name: _sum(steps, f"time/{name}") for name in ("generate", "train", "publish")}
+    in_steps = _sum(steps, "time/step")
+    evaluating = float(sum(evaluation.seconds for evaluation in evaluations))
+    return {
+        **parts,
+        "rest_of_steps": in_steps - sum(parts.values()),
+        "evaluation": evaluating,
+        "outside_steps": seconds - in_steps - evaluating,
+    }
+
+
+def _controller_overhead(steps: Sequence[Mapping[str, Any]]) -> float | None:
+    synchronous = [s for s in steps if s["kind"] == "rl" and s.get("staleness/limit") == 0]
+    total = _sum(synchronous, "time/step")
+    if total == 0:
+        return None
+    working = _sum(synchronous, "time/generate") + _sum(synchronous, "time/train")
+    return (total - working) / total
+
+
+def _count_groups(steps: Sequence[Mapping[str, Any]]) -> Groups:
+    prefix = "group/dropped/"
+    reasons = {name for step in steps for name in step if name.startswith(prefix)}
+    owed_after = {step["stage"]: step.get("group/owed", 0) for step in steps}  # last step of each
+    return Groups(
+        dispatched=round(_sum(steps, "group/dispatched")),
+        trained=round(_sum(steps, "group/trained")),
+        dropped={r.removeprefix(prefix): round(_sum(steps, r)) for r in sorted(reasons)},
+        owed=round(sum(owed_after.values())),
+    )
+
+
+def _sum(lines: Iterable[Mapping[str, Any]], name: str) -> float:
+    return float(sum(line.get(name) or 0.0 for line in lines))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _last(events: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:
+    return next((event for event in reversed(events) if event["kind"] == kind), {})
