@@ -31,6 +31,11 @@ TASK_SOURCES = {
     "rows": "envs.datasets:load_rows",
 }
 
+DEMONSTRATION_SOURCES = {
+    **dict.fromkeys(TASK_SOURCES, "envs.datasets:load_demonstrations"),
+    "finance": "envs.finance:FinanceDemonstrations",
+}
+
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """The tail of a message, "; did you mean 'x'?", for the most similar valid name, or ""."""

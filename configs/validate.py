@@ -75,7 +75,7 @@ RANGES: Mapping[str, Range] = {
     "BuildConfig.intermediate_size": COUNT,
     "BuildConfig.num_heads": COUNT,
     "BuildConfig.num_kv_heads": COUNT,
-    "BuildConfig.vocab_size": Range(low=300),  # 256 bytes, and room for special tokens
+    "BuildConfig.vocab_size": Range(low=263),  # 256 bytes and 7 special tokens
     "ModelConfig.max_length": Range(low=16),
     "RolloutConfig.workers": COUNT,
     "RolloutConfig.cpus": COUNT,

@@ -4,11 +4,12 @@ configuration errors take a fraction of a second and load neither torch nor ray 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from configs.errors import AssayError
+from configs.errors import AssayError, DataError, MissingCapability
 
 app = typer.Typer(
     help="Reinforcement learning for finance LLMs on Ray, vLLM and DeepSpeed.",
@@ -47,12 +48,13 @@ def train(
 
     changes = [*(overrides or []), *(["skip_bad_rows=true"] if skip_bad_rows else [])]
     loaded = load(preset, changes)
-    from launch.plan import make_plan, print_plan
+    from launch.plan import make_plan, print_plan, require
 
     plan = make_plan(loaded)
     if dry_run:
         print_plan(plan)
         return
+    require(plan)
     from launch.train import run
 
     raise typer.Exit(run(loaded, resume))
@@ -65,6 +67,78 @@ def config_show(preset: Preset, overrides: Overrides = None) -> None:
 
     tree, _ = compose(preset, overrides or [])
     typer.echo(to_yaml(tree), nl=False)
+
+
+@data_app.command("check")
+def data_check(
+    file: Annotated[str, typer.Argument(help="JSON, JSON Lines or Parquet.", show_default=False)],
+    source: Annotated[
+        str, typer.Option(help="tatqa, finqa, convfinqa, gsm8k or rows; else found by its columns.")
+    ] = "",
+) -> None:
+    """Read a whole data file: what it holds, and every kind of bad row with its first place."""
+    from configs.schema import RewardConfig
+    from envs.check import check_file
+    from launch.tasks import load_verifier
+
+    report = check_file(file, source, load_verifier(RewardConfig()).check_gold)
+    for line in report.lines():
+        typer.echo(line)
+    if report.bad:
+        raise typer.Exit(DataError.exit_code)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Directory or hub id.", show_default=False)],
+    overrides: Overrides = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(help="SOURCE or SOURCE=FILE, repeatable; else the preset's held-out sets."),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Preset whose engine and evaluation settings are used.")
+    ] = "quickstart",
+) -> None:
+    """Measure a model on held-out tasks: pass@1, pass@k, greedy accuracy, tokens and seconds."""
+    from configs.load import load
+
+    changes = [f"model.path={model}", *(overrides or [])]
+    for task_set in tasks or []:
+        source, _, path = task_set.partition("=")
+        key = f"evaluation.tasks.{source}"
+        changes += [f"{key}.source={source}", f"{key}.split=heldout", f"{key}.path={path}"]
+    config = load(preset, changes).config
+    if tasks:
+        asked = {task_set.partition("=")[0] for task_set in tasks}
+        sets = config.evaluation.tasks
+        config.evaluation.tasks = {name: sets[name] for name in sets if name in asked}
+    from launch.evaluate import evaluate_model
+
+    raise typer.Exit(evaluate_model(config))
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Of a run.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="New directory.", show_default=False)],
+) -> None:
+    """Write the model of a checkpoint in Hugging Face format, with a card of the run's figures."""
+    from launch.export import export as write
+
+    write(checkpoint, out)
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has, what it is used for, and how to mend what is missing."""
+    from rich.console import Console
+
+    from launch.doctor import examine, report
+
+    if not report(examine(), Console()):
+        raise typer.Exit(MissingCapability.exit_code)
 
 
 def main() -> None:

@@ -1,0 +1,104 @@
+"""From the task sets of a configuration to objects: tasks, demonstrations, and their verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from configs.errors import ConfigError
+from configs.registry import DEMONSTRATION_SOURCES, TASK_SOURCES, VERIFIERS, bind, resolve
+from configs.schema import RewardConfig, TasksConfig
+from envs.types import DemonstrationSet, Task, TaskSet
+from rollout.types import Score, Trajectory
+
+GoldCheck = Callable[[Task], None]
+
+
+class Verifier(Protocol):
+    """Scores trajectories by rule. `check_gold` raises `DataError` for a gold it would reject."""
+
+    def __call__(self, trajectory: Trajectory) -> Score: ...
+
+    def check_gold(self, task: Task) -> None: ...
+
+
+def load_verifier(config: RewardConfig) -> Verifier:
+    """The verifier that `reward.verifier` names. Raises `ConfigError`."""
+    target = resolve(config.verifier, VERIFIERS, "reward.verifier")
+    verifier: Verifier = _make(target, config.args, {}, "reward")
+    return verifier
+
+
+def load_tasks(
+    key: str, config: TasksConfig, skip_bad_rows: bool, check_gold: GoldCheck
+) -> TaskSet:
+    """The tasks of the set that `key` ("stages.rl.tasks.finqa") names.
+
+    A source of one's own is called with `split`, with `path` where it is set, and with `args`.
+    Raises `ConfigError` for a wrong name or keyword, `DataError` for an unusable file or row.
+    """
+    target = resolve(config.source, TASK_SOURCES, f"{key}.source")
+    given: dict[str, Any] = {"split": config.split}
+    if config.path:
+        given["path"] = config.path
+    if _reads_file(config.source):
+        given |= _file_arguments(config, skip_bad_rows, check_gold)
+    tasks: TaskSet = _make(target, config.args, given, key)
+    return tasks
+
+
+def load_demonstrations(
+    key: str,
+    config: TasksConfig,
+    thinking_share: float,
+    skip_bad_rows: bool,
+    check_gold: GoldCheck,
+) -> DemonstrationSet:
+    """Worked answers for SFT from the same sources. Raises as `load_tasks` does.
+
+    A source of one's own is called with `split`, `thinking_share`, `path` where set, and `args`.
+    """
+    target = resolve(config.source, DEMONSTRATION_SOURCES, f"{key}.source")
+    args = dict(config.args)
+    given: dict[str, Any] = {"thinking_share": thinking_share}
+    if config.source == "finance":
+        shares = {name: args.pop(name) for name in ("step_share",) if name in args}
+        tasks = resolve(config.source, TASK_SOURCES, f"{key}.source")
+        given["tasks"] = _make(tasks, args, {"split": config.split}, key)
+        args = shares
+    else:
+        given["split"] = config.split
+        if config.path:
+            given["path"] = config.path
+    if _reads_file(config.source):
+        given |= {"source": config.source}
+        given |= _file_arguments(config, skip_bad_rows, check_gold)
+    demonstrations: DemonstrationSet = _make(target, args, given, key)
+    return demonstrations
+
+
+def _reads_file(source: str) -> bool:
+    return TASK_SOURCES.get(source, "").startswith("envs.datasets:")
+
+
+def _file_arguments(
+    config: TasksConfig, skip_bad_rows: bool, check_gold: GoldCheck
+) -> dict[str, Any]:
+    return {
+        "held_out_share": config.held_out_share,
+        "skip_bad_rows": skip_bad_rows,
+        "check_gold": check_gold,
+    }
+
+
+def _make(target: Any, args: Mapping[str, Any], given: Mapping[str, Any], key: str) -> Any:
+    """Call a source with the user's `args` and what is `given` by keys of their own."""
+    where = f"{key}.args"
+    for name in args:
+        if name in given:
+            raise ConfigError(f"{where}.{name}: '{name}' has a key of its own; set it there")
+    call = bind(target, args, where)
+    try:
+        return call(**given)
+    except TypeError as error:  # a value of the wrong type, or a missing argument
+        raise ConfigError(f"{where}: {error}; correct {key}.args") from error
