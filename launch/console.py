@@ -26,10 +26,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from rl.tracking import START, EvaluationRecord, Record, StepRecord, TaskResult
-
-QUIET_EVENTS = frozenset({"attempt_start", "run_start", "run_end", "publish", "memory"})
-"""Events for the log only: they are no news to a person."""
+from rl.tracking import BOOKKEEPING, START, EvaluationRecord, Record, StepRecord, TaskResult
 
 ETA_WINDOW = 20  # steps whose mean duration predicts the rest
 
@@ -48,7 +45,7 @@ class Console:
             self._write_step(record)
         elif isinstance(record, EvaluationRecord):
             self._print(evaluation_line(record), "bold cyan")
-        elif record.kind not in QUIET_EVENTS:
+        elif record.kind not in BOOKKEEPING:
             self._print(event_line(record.kind, record.fields), "yellow")
 
     def close(self) -> None:

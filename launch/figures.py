@@ -13,20 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
+from rl.jsonl import read_log
 from rl.statistics import bootstrap_interval, pass_at_k
 from rl.tracking import (
+    BOOKKEEPING,
     EVALUATIONS,
     EVENTS,
     METRICS,
     START,
     EvaluationRecord,
     TaskResult,
-    read_log,
 )
 
 PASS_AT = 10
-BOOKKEEPING = frozenset({"attempt_start", "run_start", "run_end", "publish", "memory"})
-"""Events that belong to any run; the report counts the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from launch.console import clock, printable
-from launch.figures import BOOKKEEPING, Accuracy, Report, StageFigures, compute_report
+from launch.figures import Accuracy, Report, StageFigures, compute_report
 from launch.plots import draw_all
-from rl.tracking import EVENTS, METRICS, START, TRAJECTORIES, read_log
+from rl.jsonl import read_log
+from rl.tracking import BOOKKEEPING, EVENTS, METRICS, START, TRAJECTORIES
 
 NUM_EXAMPLES = 3
 NUM_NOTICES = 5

@@ -9,15 +9,12 @@ A checkpoint holds `FileTracker.state()`, the length of each log. Resuming cuts 
 to it and moves what the lost attempt wrote after it to `superseded/attempt_N/`, so every line of a
 log counts exactly once and sums over a log are the run's. `events.jsonl` is a history, never cut.
 
-The logs are strict JSON in ASCII: control characters and half surrogates in a model's text are
-escaped, and a number that is not finite is null.
+The lines are strict JSON, see `jsonl.py`.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
-import math
 import os
 import random
 import shutil
@@ -28,18 +25,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-
-from configs.errors import DataError, MissingCapability
+from configs.errors import MissingCapability
 from configs.schema import TrackingConfig, WandbMode
 from rl.background import BackgroundSink, Sink
+from rl.jsonl import encode_line, read_log
 from rollout.types import Group, Trajectory
 
 METRICS, TRAJECTORIES = "metrics.jsonl", "trajectories.jsonl"
 EVALUATIONS, EVENTS = "evaluations.jsonl", "events.jsonl"
 START = "start"  # the stage name of the evaluation before the first stage
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+BOOKKEEPING = frozenset({"attempt_start", "run_start", "run_end", "publish", "memory"})
+"""Kinds of events that belong to any run (see `Tracker.log_event`); the others are news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,15 @@ class Tracker(Protocol):
 
     def log_evaluation(self, record: EvaluationRecord) -> None: ...
 
-    def log_event(self, kind: str, **fields: Any) -> None: ...
+    def log_event(self, kind: str, **fields: Any) -> None:
+        """Faults and notices are named by whoever logs them. The report reads these:
+
+        - run_start: name, seed, config_digest, code, versions (a mapping by package);
+        - publish, for one outside of a step: max_logprob_difference;
+        - memory: peak_gb;
+        - run_end: status ("done", "stopped", ...).
+        """
+        ...
 
     def state(self) -> dict[str, int]:
         """What a checkpoint holds so that a resumed run's logs continue exactly there."""
@@ -225,9 +230,8 @@ class FileTracker:
 
     def _append(self, name: str, fields: Mapping[str, Any]) -> None:
         stamped = {**fields, "time": round(time.time(), 3), "elapsed_s": round(self.elapsed_s, 3)}
-        line = json.dumps(_plain(stamped), allow_nan=False) + "\n"
         with self._lock:
-            self._files[name].write(line.encode("ascii"))
+            self._files[name].write(encode_line(stamped))
 
     def _forward(self, record: Record) -> None:
         for sink in self._sinks:
@@ -316,23 +320,6 @@ def next_attempt(run_dir: Path) -> int:
     return 1 + kinds.count("attempt_start")
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """All lines of a log, [] where there is none. A last line without its newline was being written
-    when the process died and is left out; any other unreadable line raises DataError."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            raise DataError(
-                f"{path}:{number}: not a JSON line ({error}); delete or mend it"
-            ) from None
-    return records
-
-
 def _trajectory_fields(group: Group, trajectory: Trajectory) -> dict[str, Any]:
     score = trajectory.score
     versions = {s.policy_version for s in trajectory.spans if s.policy_version is not None}
@@ -351,21 +338,6 @@ def _trajectory_fields(group: Group, trajectory: Trajectory) -> dict[str, Any]:
         "stop_reason": trajectory.stop_reason,
         "versions": sorted(versions),
     }
-
-
-def _plain(value: Any) -> Json:
-    """The value as strict JSON: numpy scalars unwrapped, non-finite numbers null, the rest text."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    return str(value)
 
 
 def _cut(run_dir: Path, name: str, length: int, attempt: int) -> bool:

@@ -15,6 +15,7 @@ from configs.errors import DataError, MissingCapability
 from configs.schema import TrackingConfig, WandbMode
 from envs.types import Message, Task
 from rl.background import BackgroundSink
+from rl.jsonl import read_log
 from rl.tracking import (
     EVALUATIONS,
     EVENTS,
@@ -27,7 +28,6 @@ from rl.tracking import (
     StepRecord,
     TaskResult,
     outside_sinks,
-    read_log,
 )
 from rollout.types import Group, Score, Span, StopReason, Trajectory
 
