@@ -165,7 +165,10 @@ def _time_section(report: Report) -> str:
         (name.replace("_", " "), f"{seconds:.1f}", _percent(seconds / total))
         for name, seconds in report.phases.items()
     ]
-    return _table(("Phase", "Seconds", "Share"), [*rows, ("**all**", f"{report.seconds:.1f}", "")])
+    table = _table(("Phase", "Seconds", "Share"), [*rows, ("**all**", f"{report.seconds:.1f}", "")])
+    if report.phases["rest_of_steps"] < 0:
+        table += "\n\nPhases overlapped (max_staleness > 0), so their rest is negative."
+    return table
 
 
 def _checks(report: Report) -> str:

@@ -53,8 +53,8 @@ class StepRecord:
     - length/mean, length/thinking, length/non_thinking: generated tokens an answer;
       length/truncated: share cut by the limit;
     - tokens/generated, tokens/trained: how many in this step;
-    - time/step: seconds from the end of the step before (the stage's begin for the first);
-      time/generate, time/train, time/publish: parts of it that do not overlap at staleness 0;
+    - time/step: wall seconds of the step; time/generate, time/train, time/publish: parts of it,
+      which overlap only where max_staleness > 0;
     - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in
       versions;
     - publish/max_logprob_difference: engine against learner after this step's publish; mismatch_kl;
