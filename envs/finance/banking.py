@@ -33,8 +33,8 @@ def _interest(draws: Draws, company: Company) -> Ask:
     rate = f"{draws.between(1, 7)}.{draws.between(10, 99)}%"
     months = draws.between(2, 11)
     text = (
-        f"How much interest falls due on {company.said(key)} of the end of {year} over {months} "
-        f"months at {rate} a year?"
+        f"At {rate} a year, how much interest falls due over {months} months on "
+        f"{company.said(key)} as they stood at the end of {year}?"
     )
     program = (
         f"multiply({company.at(key, year)}, {rate}), multiply(#0, {months}), divide(#1, const_12)"

@@ -18,7 +18,7 @@ T = TypeVar("T")
 Words = NDArray[np.uint64]
 
 SPLITS = ("train", "heldout")
-HELD_OUT_SHARE = 4  # one in four operand sets is held out
+HELD_OUT_ONE_IN = 4  # operand sets
 FIXED_POINT = 10**6  # operands are compared to six decimals
 
 _MASK = (1 << 64) - 1
@@ -101,12 +101,12 @@ def split_of(operands: Iterable[float]) -> str:
     word = 0
     for operand in sorted({round(operand * FIXED_POINT) for operand in operands}):
         word = mix((word + operand + _GOLDEN) & _MASK)
-    return SPLITS[word % HELD_OUT_SHARE == 0]
+    return SPLITS[word % HELD_OUT_ONE_IN == 0]
 
 
 def in_split(split: str, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Where `split_of((low[i], high[i]))` is `split`, for integers low[i] < high[i]: [N]."""
     word = mix(low.astype(np.uint64) * FIXED_POINT + _GOLDEN)
     word = mix(word + high.astype(np.uint64) * FIXED_POINT + _GOLDEN)
-    held_out: NDArray[np.bool_] = word % HELD_OUT_SHARE == 0
+    held_out: NDArray[np.bool_] = word % HELD_OUT_ONE_IN == 0
     return held_out if split == SPLITS[1] else ~held_out

@@ -83,7 +83,10 @@ def _growth(draws: Draws, company: Company) -> Ask:
 def _margin(draws: Draws, company: Company) -> Ask:
     year = one_year(draws, company)
     income, costs = company.at("total_revenue", year), company.at("total_costs", year)
-    text = f"What was the margin of profit before tax, as a percentage of total income, in {year}?"
+    text = (
+        f"What was the pre-tax margin in {year}: total income less total expenses, as a percentage "
+        "of total income?"
+    )
     program = f"subtract({income}, {costs}), divide(#0, {income})"
     return Ask(text, program, "percent", ("total_revenue", "total_costs"), (year,))
 
@@ -121,7 +124,7 @@ def _average(draws: Draws, company: Company) -> Ask:
     key = draws.choice(company.layout.lines)
     years = company.years[-3:]
     one, two, three = (company.at(key, year) for year in years)
-    text = f"What was average {company.said(key)} over the years {years[0]} to {years[-1]}?"
+    text = f"What was the average of {company.said(key)} over the years {years[0]} to {years[-1]}?"
     program = f"add({one}, {two}), add(#0, {three}), divide(#1, const_3)"
     return Ask(text, program, "currency", (key,), years, in_scale=True)
 

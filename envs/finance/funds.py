@@ -32,8 +32,8 @@ LAYOUT = Layout(
 def _net_asset_value(draws: Draws, company: Company) -> Ask:
     year = one_year(draws, company)
     text = (
-        f"What was the net asset value per unit at the end of {year}, in {company.currency}: total "
-        "assets less total liabilities, per unit outstanding?"
+        f"What was the net asset value (total assets less total liabilities) per unit outstanding "
+        f"at the end of {year}, in {company.currency}?"
     )
     keys = ("total_assets", "total_liabilities", "shares")
     assets, liabilities, units = (company.at(key, year) for key in keys)

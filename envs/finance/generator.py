@@ -50,14 +50,17 @@ class FinanceTasks:
     "finance/train/0/banking-change-1/42", names seed, cell and number in it: it stands for the same
     task in every selection, for ever.
 
-    Distinct: no two tasks of one split and seed have the same prompt. At level 1 there are about
-    half a million operand pairs (two numbers from 1 to 999), so ten million questions repeat the
-    pairs in other frames: order, sentence, line item, periods. The order in which (pair, frame)
-    comes is a permutation of all of them, and from frame to text nothing is lost.
+    Distinct: no two tasks of one split and seed have the same prompt. At level 1 that does not mean
+    new numbers: there are about a million ordered pairs of numbers from 1 to 999, so ten million
+    questions ask about each pair in several frames (sentence, item, periods). The order in which
+    (pair, frame) comes is a permutation of all of them, and the text tells every pair and frame
+    apart; level 2 likewise. From level 3 on each question of a cell names a company that no
+    other question of the cell names.
 
-    Disjoint: which split a question belongs to is decided by the set of its operands alone. A pair
-    of numbers seen in training is never asked about in the held-out split, in whatever words, order
-    or operation, under whatever seed.
+    Disjoint: the set of a question's operands alone decides its split, three sets in four being
+    train. Numbers asked about in training are never asked about in the held-out split, in whatever
+    words, order or operation, at whatever level, under whatever seed. Companies are not shared
+    either.
 
     Raises ConfigError for an unknown split, level, scene or family and for a size over what the
     chosen cells hold.
@@ -126,15 +129,29 @@ def cell_name(cell: Cell) -> str:
 
 
 def as_task(question: Question, task_id: str, cell: Cell) -> Task:
-    """The task of a question. From level 2 on the prompt asks for the answer in a box."""
+    """The task of a question. From level 2 on the prompt asks for the answer in a box.
+
+    The metadata holds program, unit and scale; `percent_question` where a percentage is asked for,
+    so that a bare number may state it; `tolerance` 0 where the answer is exact.
+    """
     prompt = question.prompt if cell.level == 1 else question.prompt + ASK_FOR_BOX
+    answer, exact = question.solve()
+    metadata: dict[str, object] = {
+        "program": question.program,
+        "unit": question.unit,
+        "scale": question.scale,
+    }
+    if question.unit == "percent":
+        metadata["percent_question"] = True
+    if exact:
+        metadata["tolerance"] = 0.0
     return Task(
         id=task_id,
         env="finance",
         prompt=(Message("user", prompt),),
-        answer=question.gold(),
+        answer=answer,
         labels={"scene": cell.scene, "task": cell.family, "level": str(cell.level)},
-        metadata={"program": question.program, "unit": question.unit, "scale": question.scale},
+        metadata=metadata,
     )
 
 

@@ -66,7 +66,7 @@ class Program:
         arguments = (
             a for step in self.operations if step.name in ARITHMETIC for a in step.arguments
         )
-        return tuple(number(a) for a in arguments if _NUMBER.fullmatch(a))
+        return tuple(read_number(a) for a in arguments if _NUMBER.fullmatch(a))
 
 
 def parse(text: str) -> Program:
@@ -117,7 +117,7 @@ def run(program: Program, table: Mapping[str, Sequence[float]] | None = None) ->
     return results
 
 
-def number(text: str) -> float:
+def read_number(text: str) -> float:
     """The value of a number or constant: "12.5%" is 0.125, "const_m1" is -1."""
     if match := _CONSTANT.fullmatch(text):
         return -float(match[2]) if match[1] else float(match[2])
@@ -155,12 +155,12 @@ def _check_argument(argument: str, num_before: int, text: str) -> None:
                 f"program {text!r}: {argument} refers to a step that is not before it"
             )
     else:
-        number(argument)
+        read_number(argument)
 
 
 def _resolve(argument: str, results: Sequence[Value]) -> float:
     if not argument.startswith("#"):
-        return number(argument)
+        return read_number(argument)
     value = results[int(argument[1:])]
     if isinstance(value, str):
         raise ValueError(f"{argument} is {value}, not a number")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from envs.finance.programs import Program, Value, execute, parse
+from envs.finance.programs import Value, execute, parse
 
 UNITS = ("number", "percent", "currency", "ratio", "years", "yes_no")
 
@@ -26,12 +26,14 @@ class Question:
     unit: str = "number"
     scale: str = ""
 
-    def parsed(self) -> Program:
-        return parse(self.program)
-
-    def gold(self) -> str:
-        """The answer as a person would put it into \\boxed{}: "-128", "12.5%", "yes"."""
-        return write_value(execute(self.parsed()), self.unit)
+    def solve(self) -> tuple[str, bool]:
+        """The gold answer as a person would put it into \\boxed{} ("-128", "12.5%", "yes"), and
+        whether it is exact: one step with a whole result, so that nothing is left to round."""
+        program = parse(self.program)
+        value = execute(program)
+        whole = isinstance(value, float) and value.is_integer()
+        exact = whole and self.unit in ("number", "currency") and len(program.operations) == 1
+        return write_value(value, self.unit), exact
 
 
 def write_value(value: Value, unit: str) -> str:

@@ -9,7 +9,7 @@ from envs.finance.companies import Company, Layout, draw_company
 from envs.finance.draws import SPLITS, Draws, key_of, permute, split_of
 from envs.finance.families import SHARED_FAMILIES, Ask, Family
 from envs.finance.names import long_name, num_long_names
-from envs.finance.programs import Program, ProgramError, Value, number, parse, run
+from envs.finance.programs import Program, ProgramError, Value, parse, read_number, run
 from envs.finance.questions import Question
 from envs.finance.scenes import LAYOUTS, OWN_FAMILIES
 from envs.finance.tables import full_statements, sentence, small_table
@@ -99,7 +99,7 @@ def _sensible(program: Program, results: Sequence[Value], unit: str) -> bool:
     for step in program.operations:
         if step.name == "divide":
             below = step.arguments[1]
-            value = results[int(below[1:])] if below.startswith("#") else number(below)
+            value = results[int(below[1:])] if below.startswith("#") else read_number(below)
             if isinstance(value, str) or value <= 0:
                 return False
     answer = results[-1]

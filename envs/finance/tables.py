@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from envs.finance.companies import AMOUNT, RATE, Company, Row, Sign
+from envs.finance.companies import AMOUNT, PER_SHARE, RATE, Company, Row, Sign
 from envs.finance.draws import Draws
 
 NOISE = (
@@ -22,14 +22,15 @@ MOST_NOISE_ROWS = 2  # in one statement
 
 
 def sentence(company: Company, keys: Sequence[str], years: Sequence[int]) -> str:
-    """The figures in one sentence: "Elm Bank, $ millions: cash 310 in 2021 and 12 in 2022."."""
+    """The figures in one sentence: "Elm Bank (in $ millions): cash 310 in 2021 and 12 in 2022."."""
     facts = []
     for key in keys:
         row, first = company.layout.rows[key], company.years[0]
         texts = ((year, company.values[key][year - first]) for year in sorted(years))
         values = [f"{'-' * (value < 0)}{_digits(row, value)} in {year}" for year, value in texts]
         facts.append(f"{company.said(key)} {_listed(values)}")
-    return f"{company.name}, {company.money}: {'; '.join(facts)}."
+    rows = [company.layout.rows[key] for key in keys]
+    return f"{company.name} ({_units(company, rows)}): {'; '.join(facts)}."
 
 
 def small_table(company: Company, keys: Collection[str], draws: Draws) -> str:
@@ -53,8 +54,7 @@ def full_statements(company: Company, draws: Draws) -> str:
 
 def _table(company: Company, title: str, rows: Sequence[Row]) -> Iterator[str]:
     """A header with scale and currency, the years, then the rows."""
-    owner, currency = company.layout.owner, company.currency
-    yield f"{company.name}: {title} ({company.money}; per-{owner} figures in {currency})"
+    yield f"{company.name}: {title} ({_units(company, rows)})"
     yield f"| | {' | '.join(map(str, company.years))} |"
     for row in rows:
         deducted = row.sign is Sign.OUTFLOW or (row.sign is Sign.COST and company.parentheses)
@@ -63,6 +63,16 @@ def _table(company: Company, title: str, rows: Sequence[Row]) -> Iterator[str]:
             for value in company.values[row.key]
         ]
         yield f"| {row.label} | {' | '.join(cells)} |"
+
+
+def _units(company: Company, rows: Sequence[Row]) -> str:
+    """What the figures of these rows are in: "in $ millions, shares in millions, ..."."""
+    units, owner = [f"in {company.money}"], company.layout.owner
+    if any(row.key == "shares" for row in rows):
+        units.append(f"{owner}s in {company.scale}s")
+    if any(row.unit == PER_SHARE for row in rows):
+        units.append(f"per-{owner} figures in {company.currency}")
+    return ", ".join(units)
 
 
 def _digits(row: Row, value: int) -> str:

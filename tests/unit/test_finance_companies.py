@@ -112,7 +112,17 @@ def test_a_small_table_and_a_sentence_hold_what_is_asked() -> None:
     assert 4 <= len(table.splitlines()) <= 6
     claims = f"{company.values['claims'][0]:,}"
     assert sentence(company, ("claims",), (year,)) == (
-        f"Test Company, {company.money}: claims incurred {claims} in {year}."
+        f"Test Company (in {company.money}): claims incurred {claims} in {year}."
+    )
+
+
+def test_tables_say_what_their_figures_are_in() -> None:
+    company = company_of("securities", 2)
+    titles = [block.split("\n")[0] for block in full_statements(company, Draws("n")).split("\n\n")]
+    assert titles[0] == f"Test Company: income statement (in {company.money})"
+    assert titles[3] == (
+        f"Test Company: key figures (in {company.money}, shares in {company.scale}s, "
+        f"per-share figures in {company.currency})"
     )
 
 

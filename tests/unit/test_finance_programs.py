@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.finance.programs import ProgramError, Value, execute, number, parse
+from envs.finance.programs import ProgramError, Value, execute, parse, read_number
 from envs.finance.questions import write_number, write_value
 
 
@@ -95,7 +95,7 @@ def test_noise_raises_nothing_else(text: str) -> None:
 def test_numbers_are_written_to_half_a_per_mille(numerator: int, denominator: int) -> None:
     value = numerator / denominator
     text = write_number(value)
-    assert number(text) == pytest.approx(value, rel=5e-4)
+    assert read_number(text) == pytest.approx(value, rel=5e-4)
     assert "e" not in text
     assert not text.endswith(".")
 

@@ -52,7 +52,7 @@ class Facts:
         return worst
 
     def interest(self) -> float:
-        rate = re.search(r"at ([\d.]+)%", self.text)
+        rate = re.search(r"At ([\d.]+)%", self.text)
         months = re.search(r"over (\d+) months", self.text)
         assert rate is not None
         assert months is not None
@@ -170,6 +170,23 @@ def one_division(f: Facts) -> float:
     return f(said[part], f.years[0]) / f(said[whole], f.years[0])
 
 
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        ("product", lambda a, b: str(a * b)),
+        ("quotient", lambda a, b: str(max(a, b) // min(a, b))),
+        ("share", lambda a, b: f"{100 * min(a, b) / max(a, b):.4g}%"),
+    ],
+)
+def test_level_two_answers_are_right(family: str, expected: Callable[[int, int], str]) -> None:
+    tasks = FinanceTasks(levels=[2], families=[family], size=500)
+    for i in range(500):
+        text = tasks[i].prompt[0].content
+        a, b = (int(n) for n in re.findall(r"(?<!In )(?<!in )\b\d+", text))
+        wanted = float(expected(a, b).rstrip("%"))
+        assert float(tasks[i].answer.rstrip("%")) == pytest.approx(wanted, rel=2e-4), text
+
+
 def tasks_of(split: str, rounds: int) -> list[Task]:
     return [EVERYTHING[split][i] for i in range(rounds * len(CELLS))]
 
@@ -196,7 +213,7 @@ def test_splits_share_neither_content_nor_company() -> None:
         tasks = [task for task in tasks_of(split, 5) if int(task.labels["level"]) >= 3]
         programs = [parse(task.metadata["program"]) for task in tasks]
         contents.append({frozenset(program.operands()) for program in programs})
-        names.append({re.split("[,:]", task.prompt[0].content)[0] for task in tasks})
+        names.append({re.split(r"[:(]", task.prompt[0].content)[0].strip() for task in tasks})
     assert not contents[0] & contents[1]
     assert not names[0] & names[1]
 
@@ -210,7 +227,7 @@ def test_prompts_are_distinct(split: str) -> None:
 
 def test_each_company_of_a_cell_has_its_own_name() -> None:
     tasks = FinanceTasks(levels=[3], families=["drawdown"], size=10_000_000)
-    names = [tasks[i].prompt[0].content.split(",")[0] for i in range(0, 10_000_000, 10_007)]
+    names = [tasks[i].prompt[0].content.split(" (")[0] for i in range(0, 10_000_000, 10_007)]
     assert len(set(names)) == len(names)
 
 
@@ -226,6 +243,13 @@ def test_the_prompt_holds_every_operand() -> None:
             for argument in step.arguments:
                 if not argument.startswith(("#", "const_")):
                     assert argument.lstrip("-") in text, task
+
+
+def test_exact_answers_bear_no_tolerance() -> None:
+    for task in tasks_of("train", 2):
+        exact = task.labels["task"] in ("change", "total", "product", "quotient")
+        assert (task.metadata.get("tolerance") == 0.0) == exact
+        assert task.metadata.get("percent_question", False) == (task.metadata["unit"] == "percent")
 
 
 def test_golds_are_parseable_and_sensible() -> None:
@@ -259,7 +283,7 @@ def test_only_level_one_says_nothing_of_the_box() -> None:
 def test_the_same_tasks_for_ever() -> None:
     tasks = [EVERYTHING["train"][i] for i in ROUND]
     text = "\n".join(f"{task.id} {task.prompt[0].content} {task.answer}" for task in tasks)
-    assert blake2b(text.encode(), digest_size=8).hexdigest() == "08c8f9b5d82a0e80"
+    assert blake2b(text.encode(), digest_size=8).hexdigest() == "cffe5cdf4f3c3b97"
 
 
 def test_a_single_turn_plays_a_task() -> None:
