@@ -184,7 +184,7 @@ def test_level_two_answers_are_right(family: str, expected: Callable[[int, int],
         text = tasks[i].prompt[0].content
         a, b = (int(n) for n in re.findall(r"(?<!In )(?<!in )\b\d+", text))
         wanted = float(expected(a, b).rstrip("%"))
-        assert float(tasks[i].answer.rstrip("%")) == pytest.approx(wanted, rel=2e-4), text
+        assert float(tasks[i].answer.rstrip("%")) == pytest.approx(wanted, rel=5e-4), text
 
 
 def tasks_of(split: str, rounds: int) -> list[Task]:
