@@ -1,8 +1,8 @@
 """Sums and differences worked in digit columns, the way they are done on paper.
 
-A small language model cannot add three-digit numbers in its head, but it can learn the hundred
-or so facts of single digits. Each column is one such fact; a carry or a borrow is written into the
-next column, so nothing has to be remembered.
+A small language model cannot add three-digit numbers in its head, but it can learn the few hundred
+facts of single digits. So each column is one such fact, every carry is written down before it is
+needed, and all columns have the same width, so that each digit is found at a fixed distance.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from itertools import zip_longest
 def worked_sum(a: int, b: int) -> str:
     """The columns of a + b for a, b >= 0, from the ones upward, without the total.
 
-    Example: `worked_sum(384, 57)` is "4+7=11 8+5+1=14 3+0+1=4" (the total 441 read upward).
-    A carry out of the last column stays in its result: 950 + 80 ends in "9+0+1=10".
+    A column adds two digits and the carry of the column before, and its result has two digits: the
+    next carry and the digit of the total. Example: `worked_sum(384, 57)` is
+    "4+7+0=11 8+5+1=14 3+0+1=04", and the last digits 1, 4, 4 read upward are the total, 441.
     """
     _require_naturals(a, b)
     columns: list[str] = []
     carry = 0
     for x, y in _digit_pairs(a, b):
         total = x + y + carry
-        columns.append(f"{x}+{y}" + ("+1" if carry else "") + f"={total}")
+        columns.append(f"{x}+{y}+{carry}={total:02d}")
         carry = total // 10
     return " ".join(columns)
 
@@ -29,8 +30,10 @@ def worked_sum(a: int, b: int) -> str:
 def worked_difference(a: int, b: int) -> str:
     """The columns of a - b for a, b >= 0, from the ones upward, without the result.
 
-    Example: `worked_difference(384, 57)` is "14-7=7 8-5-1=2 3-0=3" (the result 327 read upward).
-    Where a < b the columns are those of b - a behind a minus sign: "- 14-7=7 8-5-1=2 3-0=3".
+    Every column is lent ten. Its result has two digits: 1 where the ten was not needed and is given
+    back, 0 where it was and the next column pays one; then the digit of the difference. Example:
+    `worked_difference(384, 57)` is "14-7-0=07 18-5-1=12 13-0-0=13": 327.
+    Where a < b the columns are those of b - a behind a minus sign: "- 14-7-0=07 18-5-1=12 ...".
     """
     _require_naturals(a, b)
     if a < b:
@@ -38,9 +41,9 @@ def worked_difference(a: int, b: int) -> str:
     columns: list[str] = []
     borrow = 0
     for x, y in _digit_pairs(a, b):
-        lent = 10 if x < y + borrow else 0
-        columns.append(f"{x + lent}-{y}" + ("-1" if borrow else "") + f"={x + lent - y - borrow}")
-        borrow = 1 if lent else 0
+        rest = 10 + x - y - borrow
+        columns.append(f"1{x}-{y}-{borrow}={rest:02d}")
+        borrow = 1 - rest // 10
     return " ".join(columns)
 
 
