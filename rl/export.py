@@ -14,7 +14,7 @@ import torch
 from configs.errors import ConfigError
 from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
 from rl.checkpoint import MANIFEST, RunState, verify
-from rl.durable import load_tensors, read_json, write_bytes, write_json
+from rl.durable import load_tensors, read_json, save_tensors, write_bytes, write_json
 from rl.model import load_policy
 from rl.tracking import START
 from rollout.renderer import Renderer
@@ -36,6 +36,22 @@ def copy_settings(source: Path, target: Path) -> None:
     for name in _SETTINGS:
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
+
+
+def untied(source: Path, target: Path) -> Path:
+    """A directory that an engine can be given new weights in: `source` itself, unless its output
+    head is tied to the embedding. Reloading leaves a tied head stale on a CPU, so then `target`
+    becomes a copy with a head of its own, equal to the embedding.
+    """
+    config = read_json(source / "config.json")
+    if not config.get("tie_word_embeddings", False):
+        return source
+    tensors = _tensors(source)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    copy_settings(source, target)
+    write_json(target / "config.json", config | {"tie_word_embeddings": False})
+    save_tensors(target / "model.safetensors", tensors)
+    return target
 
 
 def export_checkpoint(source: Path, out: Path, card: str) -> None:

@@ -26,35 +26,8 @@ from rl.losses import cross_entropy, policy_loss
 from rl.model import load_policy
 from rl.network import PolicyNetwork
 from rl.packing import denominator, pack, split_minibatches
-from rl.types import Batch, LossInputs, MicroBatch, Sample
+from rl.types import Batch, LearnerSettings, LossInputs, MicroBatch, Sample, StepResult
 from rollout.types import FloatArray, IntArray
-
-
-@dataclass(frozen=True, slots=True)
-class LearnerSettings:
-    """What one rank needs to start. `model` is a directory in Hugging Face format."""
-
-    model: str
-    dtype: str
-    config: LearnerConfig
-    rank: int = 0
-    world_size: int = 1
-    master_address: str = "127.0.0.1"
-    master_port: int = 29500
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """What one training step did. `metrics` are means over the step's trained tokens."""
-
-    loss: float
-    grad_norm: float
-    num_tokens: int
-    num_micro_batches: int
-    token_budget: int  # after halving, where memory ran out
-    metrics: dict[str, float]
-    out_of_memory: int = 0  # how often the step had to start over
-    seconds: float = 0.0
 
 
 class Learner:
@@ -64,8 +37,7 @@ class Learner:
         self.settings = settings
         self.token_budget = settings.config.token_budget
         self._start_distributed()
-        attention = "flash_attention_2" if settings.config.flash_attention else "packed"
-        self._network = self._load_network(attention)
+        self._network = self._load_network(settings.model)
         self._reference: PolicyNetwork | None = None
         self._grad_norm = 0.0
         self._engine = self._start_engine(self._network)
@@ -83,8 +55,9 @@ class Learner:
         )  # fmt: skip
         deepspeed.init_distributed("nccl" if on_gpu else "gloo", verbose=False)
 
-    def _load_network(self, attention: str) -> PolicyNetwork:
-        model: Any = load_policy(self.settings.model, self.settings.dtype, attention)
+    def _load_network(self, path: str) -> PolicyNetwork:
+        attention = "flash_attention_2" if self.settings.config.flash_attention else "packed"
+        model: Any = load_policy(path, self.settings.dtype, attention)
         if self.settings.config.activation_checkpointing:
             model.gradient_checkpointing_enable(
                 gradient_checkpointing_kwargs={"use_reentrant": False}
@@ -130,10 +103,12 @@ class Learner:
             optimizer = optimizer.optimizer
         optimizer.state.clear()
 
-    def load_reference(self) -> None:
-        """Freeze a copy of the starting model for the KL term."""
-        reference = self._load_network("packed")
-        self._reference = reference.requires_grad_(False).eval().to(self._engine.device)
+    def load_reference(self, directory: Path | None) -> None:
+        """Load a frozen model for the KL term, or forget it (None). Every rank holds it whole."""
+        self._reference = None
+        if directory is not None:
+            network = self._load_network(str(directory))
+            self._reference = network.requires_grad_(False).eval().to(self._engine.device)
 
     def step(self, batch: Batch) -> StepResult:
         """Train on a batch: `num_minibatches` optimizer steps over any number of micro-batches.
@@ -201,6 +176,7 @@ class Learner:
             num_tokens=int(tokens),
             num_micro_batches=sum(len(micros) for micros, _ in plans),
             token_budget=self.token_budget,
+            learning_rate=batch.learning_rate,
             metrics={name: value / max(1.0, tokens) for name, value in sums.items()},
         )
 

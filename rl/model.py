@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from huggingface_hub import snapshot_download
 from transformers import (
     AttentionInterface,
     AutoModelForCausalLM,
@@ -104,3 +105,21 @@ def load_policy(
             "check the path, or that the hub can be reached"
         ) from error
     return model
+
+
+def local_directory(path: str, revision: str) -> Path:
+    """The directory of a model: the path itself, or the hub model it names, fetched.
+
+    Raises:
+        ConfigError: neither a directory nor a hub model that can be fetched.
+    """
+    if Path(path).is_dir():
+        return Path(path)
+    try:
+        return Path(snapshot_download(path, revision=revision or None))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"model.path {path!r} is no directory and cannot be fetched from the hub ({reason}); "
+            "check the path, or fetch the model to a directory first"
+        ) from error

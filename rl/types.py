@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from configs.schema import AlgorithmConfig
+from configs.schema import AlgorithmConfig, LearnerConfig
 from rollout.types import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
@@ -97,3 +97,31 @@ class Batch:
     algorithm: AlgorithmConfig | None = None
     temperature: float = 1.0
     max_tokens: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one training step did. `metrics` are means over the step's trained tokens."""
+
+    loss: float
+    grad_norm: float
+    num_tokens: int
+    num_micro_batches: int
+    token_budget: int  # after halving, where memory ran out
+    learning_rate: float
+    metrics: dict[str, float]
+    out_of_memory: int = 0  # how often the step had to start over
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerSettings:
+    """What one rank needs to start. `model` is a directory in Hugging Face format."""
+
+    model: str
+    dtype: str
+    config: LearnerConfig
+    rank: int = 0
+    world_size: int = 1
+    master_address: str = "127.0.0.1"
+    master_port: int = 29500

@@ -36,18 +36,23 @@ class Runner:
         Raises:
             EngineDead: the engine cannot serve; no part of the group is delivered.
         """
-        started = time.time()
         trajectories = await asyncio.gather(
-            *(self._run_sample(request, index) for index in range(len(request.seeds)))
+            *(self._timed(request, index) for index in range(len(request.seeds)))
         )
-        timing = {"started": started, "ended": time.time()}
         return Group(
             id=request.group_id,
             task=request.task,
-            trajectories=tuple(replace(t, info={**t.info, **timing}) for t in trajectories),
+            trajectories=tuple(trajectories),
             thinking=request.thinking,
             attempt=request.attempt,
         )
+
+    async def _timed(self, request: RolloutRequest, index: int) -> Trajectory:
+        """Play one sample; `info` gets the wall times of its begin and end."""
+        started = time.time()
+        trajectory = await self._run_sample(request, index)
+        timing = {"started": started, "ended": time.time()}
+        return replace(trajectory, info={**trajectory.info, **timing})
 
     async def _run_sample(self, request: RolloutRequest, index: int) -> Trajectory:
         env = self.make_env(request.task)

@@ -91,6 +91,11 @@ class Trajectory:
         return last.content if last else ""
 
     @property
+    def reward(self) -> float | None:
+        """The verdict, None when there is none."""
+        return self.score.reward if self.score else None
+
+    @property
     def num_generated(self) -> int:
         return sum(len(span.token_ids) for span in self.spans if span.logprobs is not None)
 
@@ -128,3 +133,8 @@ class Group:
     trajectories: tuple[Trajectory, ...]
     thinking: bool = True
     attempt: int = 0
+
+    @property
+    def scored(self) -> list[Trajectory]:
+        """The samples that have a verdict: only they are trained or count as difficulty."""
+        return [t for t in self.trajectories if t.reward is not None]

@@ -16,8 +16,8 @@ os.environ["DS_ACCELERATOR"] = "cpu"
 import numpy as np
 
 from configs.schema import AlgorithmConfig, LearnerConfig, Reduction
-from rl.learner import Learner, LearnerSettings, StepResult
-from rl.types import Batch, Sample
+from rl.learner import Learner
+from rl.types import Batch, LearnerSettings, Sample, StepResult
 
 
 def samples(seed: int, count: int, vocab: int) -> list[Sample]:
@@ -71,7 +71,7 @@ def main(spec: dict[str, object], rank: int) -> None:
     learner = Learner(settings)
     out = Path(str(spec["out"]))
     if spec.get("kl_coef"):
-        learner.load_reference()
+        learner.load_reference(Path(str(spec["model"])))
     if spec.get("load"):
         learner.load(Path(str(spec["load"])))
     results: list[StepResult] = []

@@ -21,7 +21,12 @@ from rl.model import build_model
 
 VOCAB = 300
 BUILD = BuildConfig(
-    num_layers=2, hidden_size=64, intermediate_size=96, num_heads=2, num_kv_heads=1, vocab_size=VOCAB
+    num_layers=2,
+    hidden_size=64,
+    intermediate_size=96,
+    num_heads=2,
+    num_kv_heads=1,
+    vocab_size=VOCAB,
 )
 
 
@@ -53,7 +58,12 @@ def train(model: Path, tmp_path: Path) -> Callable[..., Outcome]:
         spec = {"ranks": 1, "zero_stage": 0, **spec}
         spec |= {"model": str(model), "out": str(folder), "vocab": VOCAB, "port": free_port()}
         (folder / "spec.json").write_text(json.dumps(spec))
-        command = [sys.executable, "-m", "tests.integration.learner_ranks", str(folder / "spec.json")]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.integration.learner_ranks",
+            str(folder / "spec.json"),
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "ASSAY_FAULT": fault}
         ranks = [
             subprocess.Popen(
@@ -123,9 +133,7 @@ def test_a_step_that_runs_out_of_memory_is_taken_once_with_a_smaller_budget(
     train: Callable[..., Outcome], zero_stage: int
 ) -> None:
     undisturbed = train("undisturbed", zero_stage=zero_stage, token_budget=128)
-    tight = train(
-        "tight", fault="learner.forward=oom@2", zero_stage=zero_stage, token_budget=128
-    )
+    tight = train("tight", fault="learner.forward=oom@2", zero_stage=zero_stage, token_budget=128)
     assert tight.record["steps"][0]["out_of_memory"] == 1
     assert_same(undisturbed, tight)
 

@@ -1,0 +1,168 @@
+"""Connect to Ray, and start the fleets that a configuration asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from configs.schema import RunConfig
+from launch.models import Models
+
+# Before ray is imported anywhere: later it would break the start.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+
+from launch.actors import LearnerRank, RewardWorker, RolloutWorker, actor_environment
+from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet, Worker, within
+from rl.types import LearnerSettings
+from rollout.engine import EngineSettings
+
+OBJECT_STORE_BYTES = 512 * 1024**2
+START_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fleets:
+    """Everything remote that a run uses."""
+
+    rollouts: RolloutFleet
+    rewards: RewardFleet
+    learner: RayLearnerGroup
+    logs: Path
+    run_id: str
+
+
+def connect(config: RunConfig) -> None:
+    """Join the cluster that RAY_ADDRESS names (a submitted job has it set), or start a local one.
+
+    A local cluster declares as many CPUs as the run reserves: on a laptop the roles take turns on
+    the same cores.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+        return
+    needed = (
+        config.rollout.workers * config.rollout.cpus
+        + config.learner.ranks * config.learner.cpus
+        + config.reward.workers
+    )
+    ray.init(
+        num_cpus=max(needed, os.cpu_count() or 1),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+        _temp_dir=tempfile.mkdtemp(prefix="assay-ray-"),  # 0700, unlike Ray's own default
+    )
+
+
+async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: str) -> Fleets:
+    """Start all actors at once; engines and ranks load while each other's do."""
+    rollouts, learner, rewards = await asyncio.gather(
+        _start_rollouts(config, models, logs, run_id),
+        start_learner(config, models.source, logs, run_id),
+        _start_rewards(config, logs, run_id),
+    )
+    return Fleets(rollouts, rewards, learner, logs, run_id)
+
+
+async def _start_rollouts(
+    config: RunConfig, models: Models, logs: Path, run_id: str
+) -> RolloutFleet:
+    settings = EngineSettings(
+        model=str(models.engine),
+        dtype=config.model.dtype,
+        max_length=config.model.max_length,
+        stop_token_ids=models.stop_token_ids,
+        max_num_seqs=config.rollout.max_num_seqs,
+        threads=config.rollout.cpus,
+        kv_cache_gib=config.rollout.kv_cache_gib,
+        compile=config.rollout.compile,
+        gpus=config.rollout.gpus,
+        gpu_memory_utilization=config.rollout.gpu_memory_utilization,
+    )
+    options = _options(config.rollout.cpus, config.rollout.gpus, run_id)
+    workers = []
+    for number in range(config.rollout.workers):
+        name = f"rollout worker {number}"
+        actor = RolloutWorker.options(**options).remote(str(logs / f"rollout_{number}.log"))
+        workers.append(Worker(name, actor, config.deadlines))
+    await asyncio.gather(
+        *(
+            within(
+                START_S, w.name, "starting its engine",
+                w.actor.start.remote(settings, str(models.engine), config.deadlines.rollout_s),
+            )
+            for w in workers
+        )
+    )  # fmt: skip
+    return RolloutFleet(workers, config.deadlines)
+
+
+async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str) -> RayLearnerGroup:
+    """Start the learner ranks on the weights of `model`."""
+    options = _options(config.learner.cpus, config.learner.gpus, run_id)
+    ranks: list[Any] = [
+        LearnerRank.options(**options).remote(str(logs / f"learner_{rank}.log"))
+        for rank in range(config.learner.ranks)
+    ]
+    host, port = await within(START_S, "learner rank 0", "starting", ranks[0].address.remote())
+    starts = []
+    for rank, actor in enumerate(ranks):
+        settings = LearnerSettings(
+            model=str(model),
+            dtype=config.model.dtype,
+            config=config.learner,
+            rank=rank,
+            world_size=len(ranks),
+            master_address=host,
+            master_port=port,
+        )
+        reply = actor.start.remote(settings)
+        starts.append(within(START_S, f"learner rank {rank}", "loading the model", reply))
+    await asyncio.gather(*starts)
+    return RayLearnerGroup(ranks, config.deadlines)
+
+
+async def _start_rewards(config: RunConfig, logs: Path, run_id: str) -> RewardFleet:
+    options = _options(1, 0, run_id)
+    workers = [
+        Worker(
+            f"reward worker {number}",
+            RewardWorker.options(**options).remote(
+                str(logs / f"reward_{number}.log"), config.reward
+            ),
+            config.deadlines,
+        )
+        for number in range(config.reward.workers)
+    ]
+    return RewardFleet(workers, config.deadlines)
+
+
+def _options(cpus: int, gpus: int, run_id: str) -> dict[str, Any]:
+    return {
+        "num_cpus": cpus,
+        "num_gpus": gpus,
+        "runtime_env": actor_environment(cpus, run_id),
+        "max_restarts": 0,
+    }
+
+
+async def replace_learner(config: RunConfig, fleets: Fleets, model: Path) -> Fleets:
+    """New learner ranks on other weights, in place of the present ones."""
+    for rank in fleets.learner.ranks:
+        ray.kill(rank)
+    learner = await start_learner(config, model, fleets.logs, fleets.run_id)
+    return replace(fleets, learner=learner)
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that `connect` started is stopped with all its processes."""
+    ray.shutdown()

@@ -1,0 +1,291 @@
+"""The stages of a run, in order, on fleets that stay up between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import launch.cluster as cluster
+from configs.errors import Stopped
+from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
+from configs.validate import enabled_stages
+from envs.types import Demonstration, Task
+from launch.cluster import Fleets
+from launch.models import Models
+from launch.tasks import GoldCheck, load_demonstrations, load_tasks, load_verifier
+from rl.checkpoint import LEARNER_DIR, MODEL_DIR, CheckpointStore, RunState
+from rl.controller import Controller, Parts, Progress
+from rl.curriculum import Mixture, UniformCurriculum
+from rl.evaluate import Evaluator, held_out
+from rl.export import copy_settings
+from rl.ledger import Ledger
+from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
+from rl.publish import WeightPublisher
+from rl.sft import SupervisedStage
+from rl.tracking import START, FileTracker
+from rollout.types import IntArray
+
+Stage = Controller | SupervisedStage
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """Runs what is left of a run: everything, or what comes after the state of a checkpoint."""
+
+    config: RunConfig
+    config_text: str
+    models: Models
+    fleets: Fleets
+    store: CheckpointStore
+    tracker: FileTracker
+    weights_folder: Path
+    run_dir: Path
+    state: RunState | None
+    policy_version: int = 0
+    _current: Stage | None = None
+    _stop_requested: bool = False
+    _fingerprints: Fingerprints | None = None
+    _stages: dict[str, Mixture[Any]] = field(default_factory=dict)
+
+    def request_stop(self) -> None:
+        """Stop after the step under way, with everything saved."""
+        self._stop_requested = True
+        if self._current is not None:
+            self._current.stop_requested = True
+
+    async def run(self) -> None:
+        """Evaluate, then train and evaluate stage by stage. Raises Stopped when asked to stop."""
+        stages = dict(enabled_stages(self.config))
+        self._load_data(stages)
+        evaluator = self._evaluator()
+        await self._restore()
+        done = list(stages).index(self.state.stage) if self.state else -1
+        if self.state is None:
+            await self._evaluate(evaluator, START)
+        for number, (name, stage) in enumerate(stages.items()):
+            if number < done:
+                continue
+            await self._run_stage(name, stage, resumed=number == done)
+            await self._evaluate(evaluator, name)
+            if self._stop_requested:
+                raise Stopped(f"stopped after stage {name}; continue with --resume")
+
+    # Data
+
+    def _load_data(self, stages: Mapping[str, StageConfig]) -> None:
+        check_gold = load_verifier(self.config.reward).check_gold
+        for name, stage in stages.items():
+            self._stages[name] = self._load_stage(name, stage, check_gold)
+        self._fingerprints = Fingerprints(
+            data={
+                f"{stage}/{name}": fingerprint
+                for stage, mixture in self._stages.items()
+                for name, fingerprint in mixture.fingerprints.items()
+            },
+            tokenizer=self.models.renderer.fingerprint,
+            model=self.models.fingerprint,
+            world_size=self.config.learner.ranks,
+        )
+
+    def _load_stage(self, name: str, stage: StageConfig, check_gold: GoldCheck) -> Mixture[Any]:
+        def load(key: str, tasks: TasksConfig) -> Any:
+            if stage.kind is StageKind.SFT:
+                return load_demonstrations(
+                    key, tasks, stage.thinking_share, self.config.skip_bad_rows, check_gold
+                )
+            return load_tasks(key, tasks, self.config.skip_bad_rows, check_gold)
+
+        sets = {n: load(f"stages.{name}.tasks.{n}", tasks) for n, tasks in stage.tasks.items()}
+        return Mixture(sets, {n: tasks.weight for n, tasks in stage.tasks.items()})
+
+    def _evaluator(self) -> Evaluator:
+        check_gold = load_verifier(self.config.reward).check_gold
+        sets = [
+            load_tasks(f"evaluation.tasks.{name}", tasks, self.config.skip_bad_rows, check_gold)
+            for name, tasks in self.config.evaluation.tasks.items()
+        ]
+        return Evaluator(
+            tasks=held_out(sets, self.config.evaluation.num_tasks),
+            config=self.config.evaluation,
+            rollouts=self.fleets.rollouts,
+            scorer=self.fleets.rewards,
+            seed=self.config.seed,
+        )
+
+    def _probes(self) -> list[IntArray]:
+        """Prompts of the first stage's first tasks; any fixed text would do."""
+        mixture = next(iter(self._stages.values()))
+        items = [mixture[i] for i in range(min(self.config.publish.num_probes, len(mixture)))]
+        tasks: list[Task] = [i.task if isinstance(i, Demonstration) else i for i in items]
+        limit = self.config.model.max_length - 1
+        prompts = [self.models.renderer.render_prompt(t.prompt, thinking=True) for t in tasks]
+        return [np.asarray(prompt[:limit]) for prompt in prompts]
+
+    # Stages
+
+    async def _run_stage(self, name: str, config: StageConfig, resumed: bool) -> None:
+        state = self.state if resumed else None
+        if config.start_from and state is None:
+            await self._restart_learner(config.start_from)
+        reference = await self._reference(name, config)
+        if state is None:
+            await self.fleets.learner.call("begin_stage", "beginning a stage", reference)
+        else:
+            await self.fleets.learner.call("load_reference", "loading the reference", reference)
+        stage = self._make_stage(name, config)
+        if state is not None:
+            stage.step = state.step
+            stage.curriculum.restore(state.curriculum)
+            if isinstance(stage, Controller):
+                stage.ledger = Ledger.restore(state.ledger)
+        stage.policy_version = self.policy_version
+        stage.stop_requested = self._stop_requested
+        self._current = stage
+        try:
+            await stage.run()
+        finally:
+            self._current = None
+            self.policy_version = stage.policy_version
+        if config.kind is StageKind.SFT:
+            await self._publish(self.policy_version + 1)
+
+    def _make_stage(self, name: str, config: StageConfig) -> Stage:
+        mixture = self._stages[name]
+        curriculum = UniformCurriculum(mixture.sizes, mixture.weights, self.config.seed)
+        if config.kind is StageKind.SFT:
+            return SupervisedStage(
+                name=name,
+                stage=config,
+                demonstrations=mixture,
+                curriculum=curriculum,
+                renderer=self.models.renderer,
+                learner=self.fleets.learner,
+                tracker=self.tracker,
+                save=self._save_if_due,
+                max_length=self.config.model.max_length,
+            )
+        parts = Parts(
+            rollouts=self.fleets.rollouts,
+            scorer=self.fleets.rewards,
+            learner=self.fleets.learner,
+            publisher=self._publisher(),
+            tracker=self.tracker,
+        )
+        return Controller(
+            name=name,
+            stage=config,
+            seed=self.config.seed,
+            tasks=mixture,
+            curriculum=curriculum,
+            parts=parts,
+            save=self._save_if_due,
+            max_mismatch_kl=self.config.publish.max_mismatch_kl,
+        )
+
+    async def _reference(self, name: str, config: StageConfig) -> str | None:
+        """The model of the KL term: the weights that the stage started from, also on resume."""
+        if config.kind is StageKind.SFT or not config.algorithm.kl_coef:
+            return None
+        directory = self.run_dir.resolve() / "references" / name
+        if not (directory / "config.json").exists():
+            await self.fleets.learner.write_weights(directory)
+            copy_settings(self.models.engine, directory)
+        return str(directory)
+
+    async def _restart_learner(self, checkpoint: str) -> None:
+        """Replace the learner ranks by new ones on the weights of a checkpoint or model."""
+        source = Path(checkpoint)
+        model = source / MODEL_DIR if (source / MODEL_DIR).is_dir() else source
+        self.fleets = await cluster.replace_learner(self.config, self.fleets, model)
+        await self._publish(self.policy_version + 1)
+
+    async def _evaluate(self, evaluator: Evaluator, stage: str) -> None:
+        record = await evaluator.run(stage, self.policy_version)
+        self.tracker.log_evaluation(record)
+        self._warn_below_gate(stage, record.results)
+
+    def _warn_below_gate(self, stage: str, results: Any) -> None:
+        """Rewards that are all zero teach nothing: say so before the RL stage, not after it."""
+        names = [name for name, _ in enabled_stages(self.config)]
+        following = names[names.index(stage) + 1 :] if stage in names else names
+        if not following or self.config.stages[following[0]].kind is not StageKind.RL:
+            return
+        gate = self.config.stages[following[0]].gate
+        accuracy = float(np.mean([r.num_correct / r.num_samples for r in results] or [0.0]))
+        if accuracy < gate:
+            self.tracker.log_event(
+                "warning",
+                message=f"held-out pass@1 is {accuracy:.1%}, under the gate of {gate:.1%}: nearly "
+                f"all rewards of {following[0]} will be 0; more SFT, or easier tasks, come first",
+            )
+
+    # Weights and checkpoints
+
+    def _publisher(self) -> WeightPublisher:
+        return WeightPublisher(
+            engines=self.fleets.rollouts.workers,
+            learner=self.fleets.learner,
+            probes=self._probes(),
+            folder=self.weights_folder,
+            max_logprob_difference=self.config.publish.max_logprob_difference,
+        )
+
+    async def _publish(self, policy_version: int) -> None:
+        report = await self._publisher().publish(policy_version)
+        self.policy_version = policy_version
+        self.tracker.log_event(
+            "publish",
+            policy_version=policy_version,
+            max_logprob_difference=report.max_logprob_difference,
+            seconds=report.seconds,
+        )
+
+    async def _restore(self) -> None:
+        """Bring learner and engines to the state of the checkpoint, or the engines to version 0."""
+        if self.state is not None:
+            assert self._fingerprints is not None
+            check_resumable(self.state.fingerprints, self._fingerprints)
+            checkpoint = self.store.latest()
+            assert checkpoint is not None, "the state came from a checkpoint"
+            learner_dir = str(checkpoint.learner_dir.resolve())
+            await self.fleets.learner.call("load", "loading a checkpoint", learner_dir)
+            self.policy_version = self.state.policy_version
+        await self._publish(self.policy_version)
+
+    async def _save_if_due(self, stage: Progress) -> None:
+        config = self.config.stages[stage.name]
+        every = self.config.checkpoint.every
+        if stage.step % every and stage.step < config.steps and not self._stop_requested:
+            return
+        assert self._fingerprints is not None
+        state = RunState(
+            stage=stage.name,
+            step=stage.step,
+            policy_version=stage.policy_version,
+            curriculum=stage.curriculum_state(),
+            ledger=stage.ledger_state(),
+            rng={},  # nothing here draws from a generator: seeds come from what a sample is
+            tracker=self.tracker.state(),
+            fingerprints=self._fingerprints,
+            config=self.config_text,
+            code_version=code_version(),
+            packages=package_versions(),
+        )
+        loop = asyncio.get_running_loop()
+
+        def write(directory: Path) -> None:
+            asyncio.run_coroutine_threadsafe(self._write_checkpoint(directory), loop).result()
+
+        await asyncio.to_thread(self.store.save, write, state)
+
+    async def _write_checkpoint(self, directory: Path) -> None:
+        learner = self.fleets.learner
+        directory = directory.resolve()
+        await learner.call("save", "saving a checkpoint", str(directory / LEARNER_DIR))
+        await learner.write_weights(directory / MODEL_DIR)
+        copy_settings(self.models.engine, directory / MODEL_DIR)

@@ -1,0 +1,140 @@
+"""One run from beginning to end: fleets up, stages in order, evaluation after each, report.
+
+logs/attempt_N/   what every process and library printed      base_model/   where it began
+metrics.jsonl, evaluations.jsonl, trajectories.jsonl, events.jsonl          (rl/tracking.py)
+checkpoints/      complete or absent                                        (rl/checkpoint.py)
+report.json, report.md, plots/                                              (launch/report.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import launch.cluster as cluster  # before anything imports ray
+from configs.errors import AssayError, ConfigError
+from configs.load import LoadedConfig, save_unresolved, to_yaml
+from launch.console import Console, log_dir, quiet_output
+from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id
+from launch.models import prepare_models
+from launch.pipeline import Pipeline
+from launch.report import write_report
+from rl.checkpoint import CheckpointStore, RunState, latest_checkpoint, load_state
+from rl.provenance import code_version, package_versions
+from rl.tracking import FileTracker, next_attempt, outside_sinks
+
+CHECKPOINTS = "checkpoints"
+CONFIG = "config.yaml"
+INTERRUPTED = 130
+
+
+def run(loaded: LoadedConfig, resume: bool) -> int:
+    """Train, and return the exit code: 0 done, 130 interrupted.
+
+    Raises:
+        AssayError: anything that has an exit code of its own, Stopped (6) among them.
+    """
+    run_dir = Path(loaded.config.output) / loaded.config.name
+    state = _starting_state(run_dir, resume)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    save_unresolved(loaded, run_dir / CONFIG)
+    run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
+    logs = log_dir(run_dir, next_attempt(run_dir)).resolve()
+    with quiet_output(logs / "driver.log") as terminal, PeakMemory(run_id) as memory:
+        sinks = {
+            "console": lambda: Console(terminal),
+            **outside_sinks(loaded.config.tracking, run_dir, loaded.config.name),
+        }
+        tracker = FileTracker(
+            run_dir,
+            sinks,
+            state.tracker if state else None,
+            loaded.config.tracking.trajectories_per_step,
+        )
+        status = "failed"
+        try:
+            asyncio.run(_train(loaded, run_dir, logs, run_id, state, tracker))
+            status = "done"
+        except AssayError as error:
+            status = type(error).__name__
+            raise
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            status = "interrupted"
+            return INTERRUPTED
+        finally:
+            tracker.log_event("memory", peak_gb=memory.peak_gb)
+            tracker.log_event("run_end", status=status)
+            tracker.close()
+            write_report(run_dir)
+    print(f"report: {run_dir / 'report.md'}")
+    return 0
+
+
+async def _train(
+    loaded: LoadedConfig,
+    run_dir: Path,
+    logs: Path,
+    run_id: str,
+    state: RunState | None,
+    tracker: FileTracker,
+) -> None:
+    config, text = loaded.config, to_yaml(loaded.tree)
+    tracker.log_event(
+        "run_start",
+        name=config.name,
+        seed=config.seed,
+        config_digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        code=code_version(),
+        versions=package_versions(),
+    )
+    models = prepare_models(config, run_dir)
+    weights = _shared_memory(run_id)
+    cluster.connect(config)
+    try:
+        fleets = await cluster.start_fleets(config, models, logs, run_id)
+        store = CheckpointStore(run_dir / CHECKPOINTS, config.checkpoint.keep)
+        pipeline = Pipeline(config, text, models, fleets, store, tracker, weights, run_dir, state)
+        _stop_on_sigterm(pipeline.request_stop)
+        await pipeline.run()
+    finally:
+        cluster.disconnect()
+        shutil.rmtree(weights, ignore_errors=True)
+
+
+def _starting_state(run_dir: Path, resume: bool) -> RunState | None:
+    """The state to continue from, None for a new run. Refuses to write over an earlier run."""
+    if resume:
+        checkpoint = latest_checkpoint(run_dir / CHECKPOINTS)
+        if checkpoint is None:
+            raise ConfigError(f"{run_dir} has no checkpoint to resume from; start without --resume")
+        return load_state(checkpoint)
+    if (run_dir / CONFIG).exists():
+        raise ConfigError(
+            f"{run_dir} holds an earlier run: continue it with --resume, choose another name=..., "
+            "or move it away"
+        )
+    return None
+
+
+def _shared_memory(run_id: str) -> Path:
+    """A private folder for weights in transit, in memory where the system has a place for that."""
+    root = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
+    folder = root / f"assay-{run_id}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _stop_on_sigterm(request_stop: Callable[[], None]) -> None:
+    """First SIGTERM: stop after the step under way, save, exit 6. A second one: now."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        request_stop()
+        loop.remove_signal_handler(signal.SIGTERM)
+
+    loop.add_signal_handler(signal.SIGTERM, first)

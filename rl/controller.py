@@ -1,0 +1,228 @@
+"""The loop: admit, roll out, score, prune, train, publish. It moves records and holds no model.
+
+Synchronous training is this loop with `max_staleness` 0. Capacity bounds staleness: with P groups a
+step, B slots and a look-ahead window of W groups, no trained group is older than
+(B + W - 2) // P versions; `capacity` picks the largest B that keeps this within the limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from configs.errors import FaultBudgetSpent, Stopped
+from configs.schema import StageConfig
+from envs.types import Task
+from rl.batching import rl_batch
+from rl.curriculum import Curriculum, Mixture, judge_group
+from rl.evaluate import Rollouts, Scorer
+from rl.ledger import Entry, Ledger
+from rl.metrics import PublishReport, StepTimes, rl_metrics
+from rl.seeds import is_thinking, sample_seeds
+from rl.tracking import StepRecord, Tracker
+from rl.types import Batch, StepResult
+from rollout.types import Group, RolloutRequest, Sampling
+
+
+class LearnerGroup(Protocol):
+    """All learner ranks as one."""
+
+    async def step(self, batch: Batch) -> StepResult: ...
+
+
+class Publisher(Protocol):
+    """Puts the learner's weights into every engine and verifies that they arrived."""
+
+    async def publish(self, policy_version: int) -> PublishReport: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The collaborators of the loop: Ray-backed, in-process or fake."""
+
+    rollouts: Rollouts
+    scorer: Scorer
+    learner: LearnerGroup
+    publisher: Publisher
+    tracker: Tracker
+
+
+class Progress(Protocol):
+    """What a stage hands to be saved: enough to continue exactly after its last finished step."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def policy_version(self) -> int: ...
+    def curriculum_state(self) -> dict[str, Any]: ...
+    def ledger_state(self) -> dict[str, Any]: ...
+
+
+Save = Callable[["Progress"], Awaitable[None]]
+"""Saves where a stage is if a checkpoint is due or the stage was asked to stop."""
+
+
+def capacity(stage: StageConfig) -> int:
+    """Slots: the most groups that may be under way or trained but not yet served."""
+    bound = (stage.max_staleness + 1) * stage.batch_size - stage.lookahead + 1
+    return max(stage.batch_size, bound)
+
+
+@dataclass(slots=True)
+class Controller:
+    """One RL stage. `step`, `policy_version`, `ledger` and `curriculum` are what resume restores.
+
+    `save` is called after every step and decides whether a checkpoint is due; `stop_requested` is
+    looked at between steps.
+    """
+
+    name: str
+    stage: StageConfig
+    seed: int
+    tasks: Mixture[Task]
+    curriculum: Curriculum
+    parts: Parts
+    save: Save
+    ledger: Ledger = field(default_factory=Ledger)
+    step: int = 0
+    policy_version: int = 0
+    stop_requested: bool = False
+    max_mismatch_kl: float = float("inf")
+    _running: dict[int, asyncio.Task[Group]] = field(default_factory=dict)
+    _empty_steps: int = 0
+
+    async def run(self) -> None:
+        """Train until the stage's last step.
+
+        Raises:
+            FaultBudgetSpent: too many steps in a row found no valid group, or engine and learner
+                disagree; the message names the cause.
+            Stopped: a stop was requested and the state is saved.
+        """
+        for entry in self.ledger.owed:  # what a resumed run still owes
+            self._dispatch(entry)
+        try:
+            while self.step < self.stage.steps:
+                await self._one_step()
+                if self.stop_requested:
+                    raise Stopped(f"stopped after step {self.step} of stage {self.name}")
+        finally:
+            for task in self._running.values():
+                task.cancel()
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def curriculum_state(self) -> dict[str, Any]:
+        return self.curriculum.state()
+
+    def ledger_state(self) -> dict[str, Any]:
+        return self.ledger.state()
+
+    async def _one_step(self) -> None:
+        times, version = StepTimes.begin(), self.policy_version
+        dispatched = self.ledger.dispatched
+        groups, dropped, seen = await self._collect()
+        times.collected()
+        self._check_not_empty(groups, dropped)
+        result, published = None, None
+        if groups:
+            self.ledger.train([group.id for group in groups])
+            result = await self.parts.learner.step(rl_batch(groups, self.stage, self.step))
+            times.trained()
+            self._check_mismatch(result)
+            self.policy_version += 1
+            published = await self.parts.publisher.publish(self.policy_version)
+            self.ledger.release()
+        self.ledger.check_balance()
+        self.step += 1
+        metrics = rl_metrics(self.stage, seen, groups, result, published, times, version)
+        metrics |= {f"group/dropped/{reason}": float(n) for reason, n in dropped.items()}
+        metrics["group/dispatched"] = float(self.ledger.dispatched - dispatched)
+        metrics["group/owed"] = float(len(self.ledger.owed))
+        record = StepRecord(
+            self.name, "rl", self.step, self.stage.steps, self.policy_version, metrics
+        )
+        self.parts.tracker.log_step(record)
+        self.parts.tracker.log_trajectories(self.name, self.step, seen)
+        await self.save(self)
+
+    async def _collect(self) -> tuple[list[Group], Counter[str], list[Group]]:
+        """Scored groups in order of admission until a batch is full, or the refill budget is spent
+        and nothing is under way. Returns the groups to train, dropped by reason, and all seen."""
+        kept: list[Group] = []
+        seen: list[Group] = []
+        dropped: Counter[str] = Counter()
+        budget = self.stage.refill_budget * self.stage.batch_size
+        self._admit()
+        while len(kept) < self.stage.batch_size and self._running:
+            entry, group = await self._next_group()
+            seen.append(group)
+            self.curriculum.observe(entry.draw, group)
+            verdict = judge_group(
+                group, self.policy_version, self.stage.max_staleness, self.stage.keep_zero_variance
+            )
+            if verdict.keep:
+                kept.append(group)
+                continue
+            self.ledger.drop(group.id, verdict.reason)
+            dropped[verdict.reason] += 1
+            if dropped.total() <= budget:
+                self._admit()
+        return kept, dropped, seen
+
+    def _admit(self) -> None:
+        """Fill the free slots with new tasks."""
+        while self.ledger.slots_taken < capacity(self.stage):
+            entry = self.ledger.open(self.curriculum.next(), self.policy_version)
+            self._dispatch(entry)
+
+    def _dispatch(self, entry: Entry) -> None:
+        self._running[entry.group_id] = asyncio.create_task(self._produce(entry))
+
+    async def _produce(self, entry: Entry) -> Group:
+        task = self.tasks[entry.draw.index]
+        visit = entry.draw.visit
+        request = RolloutRequest(
+            group_id=entry.group_id,
+            task=task,
+            seeds=sample_seeds(self.seed, task.id, visit, self.stage.group_size),
+            thinking=is_thinking(self.seed, task.id, visit, self.stage.thinking_share),
+            sampling=Sampling(self.stage.temperature, self.stage.max_tokens),
+            attempt=entry.attempt,
+        )
+        group = await self.parts.rollouts.run(request)
+        return await self.parts.scorer.score(group)
+
+    async def _next_group(self) -> tuple[Entry, Group]:
+        """The oldest finished group within the look-ahead window, waiting for one if need be."""
+        while True:
+            window = [e for e in self.ledger.owed if e.group_id in self._running]
+            window = window[: self.stage.lookahead]
+            running = [self._running[entry.group_id] for entry in window]
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            entry = next(e for e in window if self._running[e.group_id].done())
+            group = self._running.pop(entry.group_id).result()
+            if self.ledger.accepts(group.id, group.attempt):
+                return entry, group
+
+    def _check_not_empty(self, groups: list[Group], dropped: Mapping[str, int]) -> None:
+        self._empty_steps = 0 if groups else self._empty_steps + 1
+        if self._empty_steps >= self.stage.max_empty_steps:
+            causes = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
+            raise FaultBudgetSpent(
+                f"stage {self.name}: {self._empty_steps} steps in a row had no group to learn from "
+                f"(last one: {causes}); easier or harder tasks, more SFT, or a look at the verifier"
+            )
+
+    def _check_mismatch(self, result: StepResult) -> None:
+        mismatch = result.metrics.get("policy/mismatch_kl", 0.0)
+        if mismatch > self.max_mismatch_kl:
+            raise FaultBudgetSpent(
+                f"stage {self.name}, step {self.step + 1}: engine and learner disagree, mean KL "
+                f"{mismatch:.2g} over publish.max_mismatch_kl {self.max_mismatch_kl:g}; "
+                "the weights were not published"
+            )

@@ -1,0 +1,95 @@
+"""Held-out evaluation: several samples a task at temperature, and one greedy answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from configs.schema import EvaluationConfig
+from envs.types import Task, TaskSet
+from rl.seeds import is_thinking, sample_seeds
+from rl.tracking import EvaluationRecord, TaskResult
+from rollout.types import Group, RolloutRequest, Sampling
+
+
+class Rollouts(Protocol):
+    """Plays requests on whatever engines there are."""
+
+    async def run(self, request: RolloutRequest) -> Group: ...
+
+
+class Scorer(Protocol):
+    """Fills in the score of every trajectory of a group."""
+
+    async def score(self, group: Group) -> Group: ...
+
+
+def held_out(sets: Sequence[TaskSet], num_tasks: int) -> list[Task]:
+    """`num_tasks` tasks, evenly over the sets and evenly spaced within each."""
+    chosen = []
+    for number, tasks in enumerate(sets):
+        share = num_tasks // len(sets) + (number < num_tasks % len(sets))
+        count = min(share, len(tasks))
+        chosen += [tasks[i * len(tasks) // count] for i in range(count)]
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Evaluates the policy that the engines serve, always on the same tasks with the same seeds."""
+
+    tasks: Sequence[Task]
+    config: EvaluationConfig
+    rollouts: Rollouts
+    scorer: Scorer
+    seed: int
+
+    async def run(self, stage: str, policy_version: int) -> EvaluationRecord:
+        """Answer every task; a task whose samples all ended in a fault is left out and counted
+        by the caller as `len(tasks) - len(results)`."""
+        started = time.monotonic()
+        results = await asyncio.gather(*(self._task(i, t) for i, t in enumerate(self.tasks)))
+        return EvaluationRecord(
+            stage=stage,
+            policy_version=policy_version,
+            seconds=time.monotonic() - started,
+            results=tuple(result for result in results if result is not None),
+        )
+
+    async def _task(self, number: int, task: Task) -> TaskResult | None:
+        sampled, greedy = await asyncio.gather(
+            self._group(-1 - 2 * number, task, self.config.temperature, self.config.samples),
+            self._group(-2 - 2 * number, task, 0.0, 1),
+        )
+        answers = sampled.scored
+        if not answers:
+            return None
+        [best] = greedy.trajectories
+        return TaskResult(
+            task_id=task.id,
+            labels=task.labels,
+            thinking=sampled.thinking,
+            num_samples=len(answers),
+            num_correct=sum(is_correct(t.reward) for t in answers),
+            greedy_correct=is_correct(best.reward),
+            tokens=sum(t.num_generated for t in answers),
+            seconds=sum(t.info["ended"] - t.info["started"] for t in answers),
+        )
+
+    async def _group(self, group_id: int, task: Task, temperature: float, count: int) -> Group:
+        request = RolloutRequest(
+            group_id=group_id,
+            task=task,
+            seeds=sample_seeds(self.seed, task.id, 0, count),
+            thinking=is_thinking(self.seed, task.id, 0, self.config.thinking_share),
+            sampling=Sampling(temperature, self.config.max_tokens),
+        )
+        return await self.scorer.score(await self.rollouts.run(request))
+
+
+def is_correct(reward: float | None) -> bool:
+    """A full score; partial credit is not a correct answer."""
+    return reward is not None and reward >= 1.0

@@ -1,0 +1,95 @@
+"""Supervised fine-tuning: the same learner and log as RL, fed by demonstrations."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from configs.errors import DataError, Stopped
+from configs.schema import StageConfig
+from envs.types import Demonstration
+from rl.batching import demonstration_sample, learning_rate
+from rl.controller import LearnerGroup, Save
+from rl.curriculum import Mixture, UniformCurriculum
+from rl.metrics import learner_metrics
+from rl.tracking import StepRecord, Tracker
+from rl.types import Batch, Sample
+from rollout.renderer import Renderer
+
+
+@dataclass(slots=True)
+class SupervisedStage:
+    """One SFT stage. The next batch is rendered while the learner works on the present one."""
+
+    name: str
+    stage: StageConfig
+    demonstrations: Mixture[Demonstration]
+    curriculum: UniformCurriculum
+    renderer: Renderer
+    learner: LearnerGroup
+    tracker: Tracker
+    save: Save
+    max_length: int
+    step: int = 0
+    policy_version: int = 0
+    stop_requested: bool = False
+    too_long: int = 0
+    _state: dict[str, Any] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Train until the stage's last step.
+
+        Raises:
+            DataError: hardly any demonstration fits into model.max_length.
+            Stopped: a stop was requested and the state is saved.
+        """
+        started = time.time()
+        batch = self._next_batch(self.step)
+        while self.step < self.stage.steps:
+            # What a checkpoint after this step holds: the state before the next batch is drawn.
+            self._state = self.curriculum.state()
+            upcoming = asyncio.create_task(asyncio.to_thread(self._next_batch, self.step + 1))
+            result = await self.learner.step(batch)
+            batch = await upcoming
+            self.step += 1
+            now = time.time()
+            metrics = {
+                **learner_metrics(result),
+                "tokens/trained": float(result.num_tokens),
+                "time/train": result.seconds,
+                "time/step": now - started,
+                "data/too_long": float(self.too_long),
+            }
+            started = now
+            self.tracker.log_step(
+                StepRecord(
+                    self.name, "sft", self.step, self.stage.steps, self.policy_version, metrics
+                )
+            )
+            await self.save(self)
+            if self.stop_requested:
+                raise Stopped(f"stopped after step {self.step} of stage {self.name}")
+
+    def curriculum_state(self) -> dict[str, Any]:
+        return self._state
+
+    def ledger_state(self) -> dict[str, Any]:
+        return {}
+
+    def _next_batch(self, step: int) -> Batch:
+        samples: list[Sample] = []
+        while len(samples) < self.stage.batch_size:
+            demonstration = self.demonstrations[self.curriculum.next().index]
+            prompt, completion = self.renderer.render_demonstration(demonstration)
+            if len(prompt) + len(completion) <= self.max_length:
+                samples.append(demonstration_sample(prompt, completion, demonstration.weight))
+                continue
+            self.too_long += 1
+            if self.too_long > 100 * (step + 1) * self.stage.batch_size:
+                raise DataError(
+                    f"stage {self.name}: {self.too_long} demonstrations are longer than "
+                    f"model.max_length {self.max_length} tokens; raise it, or use shorter ones"
+                )
+        return Batch(tuple(samples), learning_rate(self.stage, step))
