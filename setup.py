@@ -1,7 +1,14 @@
 from setuptools import setup
 
 PACKAGES = [
-    *("configs", "envs", "envs.finance", "rollout", "rewards", "rl", "launch", "benchmarks"),
+    "configs",
+    "envs",
+    "envs.finance",
+    "rollout",
+    "rewards",
+    "rl",
+    "launch",
+    "benchmarks",
 ]
 
 # What every part needs. requirements-cpu.lock holds the versions that were tested together.

@@ -7,6 +7,7 @@ are. So YAML's guesses (`on` is true, `12:30` is 750, `010` is 8, `1.10` is 1.1)
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -25,13 +26,15 @@ from configs.validate import validate
 PRESETS = Path(__file__).parent / "presets"
 COMMAND_LINE = "command line"
 
+PluginArgs = dict[str, Any]
+"""The one type of section without declared keys; a mapping given for it replaces it as a whole."""
+
 _EXPECTED = {
     int: "an integer",
     float: "a number",
     bool: "true or false",
     str: "text",
 }
-_YAML_TAGS = {"str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge", "value"}
 # YAML 1.2's core schema, for the one place without a declared type: keyword arguments of plug-ins.
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -80,6 +83,8 @@ def compose(
     settings = [*_from_file(_find(preset_or_path)), *_from_command_line(overrides)]
     for setting in settings:
         _apply(tree, setting)
+        for replaced in [key for key in sources if key.startswith(f"{setting.key}.")]:
+            del sources[replaced]
         sources[setting.key] = setting.source
     return tree, sources
 
@@ -142,8 +147,11 @@ def _from_command_line(overrides: Sequence[str]) -> Iterator[_Setting]:
 def _parse(text: str, where: str) -> yaml.Node | None:
     """YAML text as nodes. No aliases and no tags: neither bombs nor objects."""
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ConfigError(f"{where}: YAML aliases (*name) are not supported")
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ConfigError(f"{where}: YAML aliases (*{event.anchor}) are not supported")
+            if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag:
+                raise ConfigError(f"{where}: YAML tags ({event.tag}) are not supported")
         return yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -155,9 +163,7 @@ def _settings(path: tuple[str, ...], node: yaml.Node, file: str) -> Iterator[_Se
     source = file if file == COMMAND_LINE else f"{file}:{node.start_mark.line + 1}"
     kind = _declared(path, source)
     key = ".".join(path)
-    if node.tag.removeprefix("tag:yaml.org,2002:") not in _YAML_TAGS:
-        raise ConfigError(f"{source}: {key}: YAML tag '{node.tag}' is not allowed")
-    if kind is Any:
+    if kind is Any or (kind == PluginArgs and isinstance(node, yaml.MappingNode)):
         yield _Setting(path, _untyped(node), source)
     elif kind is AlgorithmConfig and isinstance(node, yaml.ScalarNode):
         yield from _algorithm(path, node.value, source)
@@ -218,12 +224,17 @@ def _untyped(node: yaml.Node) -> Any:
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _declared(path: tuple[str, ...], source: str) -> Any:
     """The type that the schema declares at `path`; `ConfigError` when it has no such key."""
     kind: Any = RunConfig
     for depth, name in enumerate(path):
-        if dataclasses.is_dataclass(kind):
-            hints = get_type_hints(kind)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            hints = _hints(kind)
             if name not in hints:
                 raise ConfigError(_unknown_key(path, depth, list(hints), source))
             kind = hints[name]
@@ -250,7 +261,7 @@ def _unknown_key(path: tuple[str, ...], depth: int, valid: list[str], source: st
 
 def _schema_keys(kind: Any = RunConfig, prefix: str = "") -> Iterator[str]:
     """Every key of the schema; NAME stands for the name of a stage or a task set."""
-    for name, hint in get_type_hints(kind).items():
+    for name, hint in _hints(kind).items():
         value_type, path = hint, f"{prefix}{name}"
         yield path
         if get_origin(hint) is dict:
@@ -260,16 +271,22 @@ def _schema_keys(kind: Any = RunConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _apply(tree: DictConfig, setting: _Setting) -> None:
-    value = setting.value
-    for name in reversed(setting.path):
-        value = {name: value}
+    is_empty = setting.value == {}
+    section = setting.path if is_empty else setting.path[:-1]
     try:
-        tree.merge_with(value)
+        if section and OmegaConf.select(tree, ".".join(section)) is None:
+            tree.merge_with(_nested(section, {}))  # makes a stage or task set, with its type
+        if not is_empty or _declared(setting.path, setting.source) == PluginArgs:
+            OmegaConf.update(tree, setting.key, setting.value, merge=False)
     except OmegaConfBaseException as error:
         kind = _declared(setting.path, setting.source)
         hint = nearest(setting.value, [e.value for e in kind]) if _is_enum(kind) else ""
         problem = f"expected {_expected(kind)}, got '{setting.value}'{hint}"
         raise ConfigError(f"{setting.source}: {setting.key}: {problem}") from error
+
+
+def _nested(path: tuple[str, ...], value: Any) -> Any:
+    return {path[0]: _nested(path[1:], value)} if path else value
 
 
 def _resolve(tree: DictConfig, sources: Mapping[str, str]) -> RunConfig:

@@ -293,7 +293,7 @@ class RunConfig:
     """The whole configuration of one run."""
 
     name: str = "run"
-    """Name of the run; its files go to <output>/<name>."""
+    """Name of the run; its files go to that folder within `output`."""
     output: str = "runs"
     """Folder of all runs."""
     seed: int = 17

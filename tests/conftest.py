@@ -1,0 +1,32 @@
+"""Settings that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).parent / "unit"
+
+UNIT_WARNINGS = (
+    "error",
+    # Third parties' own, by name:
+    "ignore:builtin type .* has no __module__ attribute:DeprecationWarning",  # SWIG modules
+)
+"""In unit tests a warning is an error, but for these; later lines win over earlier ones."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if UNIT in item.path.parents:
+            for line in UNIT_WARNINGS:
+                item.add_marker(pytest.mark.filterwarnings(line))
+
+
+@pytest.fixture
+def assay_data() -> Path:
+    """The folder of real data; tests that need it skip without it."""
+    if "ASSAY_DATA" not in os.environ:
+        pytest.skip("needs real data: set ASSAY_DATA to its folder")
+    return Path(os.environ["ASSAY_DATA"])
