@@ -28,8 +28,8 @@ class Task:
     verifier and the reports need (unit, program, tolerance) and never what the policy sees.
 
     Example:
-        Task("finance/train/1/42", "finance", (Message("user", "Fees were 12, now 15. Change?"),),
-             "3", {"scene": "funds", "task": "change", "level": "1"}, {"program": "subtract(15, 12)"})
+        Task("finance/train/0/7", "finance", (Message("user", "Fees were 12, now 15. Change?"),),
+             "3", {"scene": "funds", "level": "1"}, {"program": "subtract(15, 12)"})
     """
 
     id: str
@@ -42,7 +42,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An environment's reply: messages to append, whether the episode is over, and the world's own reward."""
+    """An environment's reply: messages to append, whether it is over, and its own reward."""
 
     messages: tuple[Message, ...] = ()
     done: bool = True
@@ -91,7 +91,7 @@ class DemonstrationSet(Protocol):
 
 
 class Env(Protocol):
-    """One instance plays one episode. `reset` gives the opening messages, `step` answers a reply."""
+    """One instance plays one episode: `reset` opens it, `step` answers a reply."""
 
     def reset(self, task: Task) -> Step: ...
 

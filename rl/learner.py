@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from configs.errors import MissingCapability
 from configs.faultpoints import point
-from configs.schema import LearnerConfig, Reduction
+from configs.schema import Reduction
 from rl.losses import cross_entropy, policy_loss
 from rl.model import load_policy
 from rl.network import PolicyNetwork

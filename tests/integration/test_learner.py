@@ -1,4 +1,4 @@
-"""The learner with real DeepSpeed: one mathematical step, however it is split, ordered or sharded."""
+"""The learner with real DeepSpeed: one step is one step, however it is split or sharded."""
 
 from __future__ import annotations
 
