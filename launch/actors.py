@@ -53,6 +53,18 @@ class RolloutWorker:
     async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
         return await self._engine.logprobs(sequences)
 
+    async def join_transfer(self, init_info: dict[str, Any]) -> None:
+        await self._engine.join_transfer(init_info)
+
+    async def start_update(self) -> None:
+        await self._engine.start_update()
+
+    async def receive_update(self, update_info: dict[str, Any]) -> None:
+        await self._engine.receive_update(update_info)
+
+    async def finish_update(self, version: int) -> None:
+        await self._engine.finish_update(version)
+
     async def stop(self) -> None:
         self._engine.close()
 
@@ -108,6 +120,30 @@ class LearnerRank:
 
     def write_weights(self, directory: str) -> None:
         self._learner.write_weights(Path(directory))
+
+    def connect_engines(
+        self, workers: list[Any], address: tuple[str, int], ranks_each: int, timeout_s: float
+    ) -> None:
+        """Open the NCCL group to all engines (GPU)."""
+        from launch.nccl import RayReceivers
+        from rollout.weight_receiver import NcclSender
+
+        settings = self._learner.settings
+        self._receivers = RayReceivers(workers, ranks_each, timeout_s)
+        self._sender = NcclSender(
+            rank=settings.rank,
+            address=address,
+            num_engine_ranks=ranks_each * len(workers),
+            receivers=self._receivers,
+            shapes=self._learner.weight_shapes(),
+            dtype=settings.dtype,
+            gather=self._learner.named_weights,
+        )
+
+    def send_weights(self, version: int) -> None:
+        """Broadcast the weights to all engines over NCCL (GPU)."""
+        self._receivers.version = version
+        self._sender.send()
 
     def save(self, directory: str) -> None:
         self._learner.save(Path(directory))

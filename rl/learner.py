@@ -283,22 +283,40 @@ class Learner:
         The output head is always written, also where it is tied to the embedding: vLLM's in-place
         reload on a CPU leaves a tied head stale, so engines run an untied copy.
         """
-        tensors = dict(self._gathered())
+        tensors: dict[str, torch.Tensor] = {}
+        for name, tensor in self.named_weights():
+            if self.settings.rank == 0:
+                tensors[name] = tensor.to("cpu", copy=True).contiguous()
         if self.settings.rank == 0:
-            if "lm_head.weight" not in tensors:
-                tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
             directory.mkdir(parents=True, exist_ok=True)
             save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
 
-    def _gathered(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Whole parameters on the CPU in the model's type; ZeRO-3 gathers one at a time."""
+    def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Whole parameters in the model's type, on their device, an untied output head last.
+
+        Every rank must iterate to the end: ZeRO-3 gathers one parameter at a time.
+        """
         dtype = getattr(torch, self.settings.dtype)
+        embedding, head = None, False
         for name, parameter in self._network.model.named_parameters():
             with deepspeed.zero.GatheredParameters(
                 [parameter], enabled=self.settings.config.zero_stage == 3
             ):
-                if self.settings.rank == 0:
-                    yield name, parameter.detach().to("cpu", dtype, copy=True).contiguous()
+                tensor = parameter.detach().to(dtype)
+                if name == EMBEDDING:
+                    embedding = tensor.clone()
+                head = head or name == HEAD
+                yield name, tensor
+        if not head:
+            assert embedding is not None, f"a model without {HEAD} has {EMBEDDING}"
+            yield HEAD, embedding
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and whole shape of what `named_weights` yields, in its order; gathers nothing."""
+        zero_3 = self.settings.config.zero_stage == 3
+        parameters: Iterator[tuple[str, Any]] = self._network.model.named_parameters()
+        shapes = {name: tuple(p.ds_shape if zero_3 else p.shape) for name, p in parameters}
+        return {**shapes, HEAD: shapes.get(HEAD, shapes.get(EMBEDDING, ()))}
 
     def save(self, directory: Path) -> None:
         """Write model, optimizer and random state of every rank, in DeepSpeed's sharded format."""
@@ -326,6 +344,7 @@ class Learner:
 
 
 DEEPSPEED_TAG = "learner"
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def deepspeed_config(settings: LearnerSettings) -> dict[str, Any]:

@@ -209,5 +209,25 @@ class VllmEngine:
         except (EngineDeadError, RuntimeError, OSError, ValueError, KeyError) as error:
             raise EngineDead(f"weights version {version} could not be loaded: {error}") from error
 
+    async def join_transfer(self, init_info: dict[str, Any]) -> None:
+        """Join the NCCL group over which weights will come (GPU; see `weight_receiver.py`)."""
+        from vllm.distributed.weight_transfer.base import WeightTransferInitRequest
+
+        await self._llm.init_weight_transfer_engine(WeightTransferInitRequest(init_info))
+
+    async def start_update(self) -> None:
+        await self._llm.pause_generation(mode="keep", clear_cache=True)
+        await self._llm.start_weight_update()
+
+    async def receive_update(self, update_info: dict[str, Any]) -> None:
+        from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
+
+        await self._llm.update_weights(WeightTransferUpdateRequest(update_info))
+
+    async def finish_update(self, version: int) -> None:
+        await self._llm.finish_weight_update(str(version))
+        self.policy_version = version
+        await self._llm.resume_generation()
+
     def close(self) -> None:
         self._llm.shutdown()
