@@ -20,7 +20,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 
 from launch.actors import LearnerRank, RewardWorker, RolloutWorker, actor_environment
-from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet, Worker, within
+from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet, Worker, within
+from rl.publish import SharedMemoryTransfer, Transfer
 from rl.types import LearnerSettings
 from rollout.engine import EngineSettings
 
@@ -37,6 +38,13 @@ class Fleets:
     learner: RayLearnerGroup
     logs: Path
     run_id: str
+    over_nccl: bool
+
+    def transfer(self, folder: Path) -> Transfer:
+        """How weights travel: over NCCL between GPUs, else through a folder in shared memory."""
+        if self.over_nccl:
+            return NcclTransfer(self.learner)
+        return SharedMemoryTransfer(self.rollouts.workers, self.learner, folder)
 
 
 def connect(config: RunConfig) -> None:
@@ -70,7 +78,24 @@ async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: st
         start_learner(config, models.source, logs, run_id),
         _start_rewards(config, logs, run_id),
     )
-    return Fleets(rollouts, rewards, learner, logs, run_id)
+    over_nccl = config.rollout.gpus > 0 and config.learner.gpus > 0
+    if over_nccl:
+        await _connect_engines(config, rollouts, learner)
+    return Fleets(rollouts, rewards, learner, logs, run_id, over_nccl)
+
+
+async def _connect_engines(
+    config: RunConfig, rollouts: RolloutFleet, learner: RayLearnerGroup
+) -> None:
+    """Open the NCCL group from learner rank 0 to every engine rank."""
+    address = await within(
+        START_S, "learner rank 0", "answering", learner.ranks[0].address.remote()
+    )
+    actors = [worker.actor for worker in rollouts.workers]
+    await learner.call(
+        "connect_engines", "connecting to the engines",
+        actors, address, config.rollout.gpus, config.deadlines.step_s,
+    )  # fmt: skip
 
 
 async def _start_rollouts(
@@ -160,6 +185,8 @@ async def replace_learner(config: RunConfig, fleets: Fleets, model: Path) -> Fle
     for rank in fleets.learner.ranks:
         ray.kill(rank)
     learner = await start_learner(config, model, fleets.logs, fleets.run_id)
+    if fleets.over_nccl:
+        await _connect_engines(config, fleets.rollouts, learner)
     return replace(fleets, learner=learner)
 
 

@@ -132,3 +132,13 @@ class RayLearnerGroup:
             for number, rank in enumerate(self.ranks)
         ]  # fmt: skip
         return (await asyncio.gather(*replies))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NcclTransfer:
+    """Weights over NCCL; the sending rank drives the engines (launch/nccl.py)."""
+
+    learner: RayLearnerGroup
+
+    async def send(self, policy_version: int) -> None:
+        await self.learner.call("send_weights", "sending weights over NCCL", policy_version)

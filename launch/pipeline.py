@@ -230,8 +230,8 @@ class Pipeline:
         return WeightPublisher(
             engines=self.fleets.rollouts.workers,
             learner=self.fleets.learner,
+            transfer=self.fleets.transfer(self.weights_folder),
             probes=self._probes(),
-            folder=self.weights_folder,
             max_logprob_difference=self.config.publish.max_logprob_difference,
         )
 

@@ -36,9 +36,30 @@ class WeightSource(Protocol):
     async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]: ...
 
 
+class Transfer(Protocol):
+    """Moves the learner's weights into all engines at once and stamps their version."""
+
+    async def send(self, policy_version: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMemoryTransfer:
+    """Through a folder in shared memory: the learner writes, every engine reads."""
+
+    engines: Sequence[ServingEngine]
+    learner: WeightSource
+    folder: Path
+
+    async def send(self, policy_version: int) -> None:
+        directory = self.folder / f"v{policy_version}"
+        await self.learner.write_weights(directory)
+        await asyncio.gather(*(e.load_weights(directory, policy_version) for e in self.engines))
+        shutil.rmtree(directory)
+
+
 @dataclass(frozen=True, slots=True)
 class WeightPublisher:
-    """Publishes through a folder in shared memory, to all engines at once.
+    """Sends the weights, then verifies them.
 
     After each publish every engine scores the probe sequences with the weights it now holds. One
     that differs from the learner by more than `max_logprob_difference` must not serve.
@@ -46,18 +67,16 @@ class WeightPublisher:
 
     engines: Sequence[ServingEngine]
     learner: WeightSource
+    transfer: Transfer
     probes: Sequence[IntArray]
-    folder: Path
     max_logprob_difference: float
 
     async def publish(self, policy_version: int) -> PublishReport:
         """Raises FaultBudgetSpent, naming the worker, when an engine disagrees with the learner."""
         started = time.perf_counter()
-        directory = self.folder / f"v{policy_version}"
-        await self.learner.write_weights(directory)
+        await self.transfer.send(policy_version)
         expected, *measured = await asyncio.gather(
-            self.learner.logprobs(self.probes),
-            *(self._update(engine, directory, policy_version) for engine in self.engines),
+            self.learner.logprobs(self.probes), *(e.logprobs(self.probes) for e in self.engines)
         )
         worst = 0.0
         for engine, values in zip(self.engines, measured, strict=True):
@@ -71,14 +90,7 @@ class WeightPublisher:
                     "resume from the last checkpoint"
                 )
             worst = max(worst, difference)
-        shutil.rmtree(self.folder / f"v{policy_version - 1}", ignore_errors=True)
         return PublishReport(worst, time.perf_counter() - started)
-
-    async def _update(
-        self, engine: ServingEngine, directory: Path, policy_version: int
-    ) -> list[FloatArray]:
-        await engine.load_weights(directory, policy_version)
-        return await engine.logprobs(self.probes)
 
 
 def largest_difference(a: Sequence[FloatArray], b: Sequence[FloatArray]) -> float:
