@@ -63,6 +63,7 @@ def connect(config: RunConfig) -> None:
     )
     ray.init(
         num_cpus=max(needed, os.cpu_count() or 1),
+        _node_ip_address="127.0.0.1",  # nothing of a local cluster listens beyond this machine
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

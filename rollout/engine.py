@@ -64,6 +64,7 @@ def prepare_process(settings: EngineSettings) -> None:
     """Set the environment that vLLM reads when it is first imported; call before importing it."""
     os.environ["VLLM_LOGGING_LEVEL"] = "WARNING"
     os.environ["VLLM_NO_USAGE_STATS"] = "1"
+    os.environ["VLLM_HOST_IP"] = "127.0.0.1"  # an engine's own processes are on one machine
     if settings.gpus == 0:
         os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.kv_cache_gib)))
         os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
