@@ -14,6 +14,7 @@ from configs.errors import FaultBudgetSpent, Stopped
 from launch import cli
 
 Assay = Callable[..., tuple[int, str, str]]
+SMALL = str(Path(__file__).parent / "small_run.yaml")
 RL_TASKS = "stages.reasoning.tasks.finance"
 
 
@@ -33,7 +34,7 @@ def assay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_dry_run_prints_the_plan(assay: Assay) -> None:
-    code, out, err = assay("train", "quickstart", "stages.sft.steps=7", "--dry-run")
+    code, out, err = assay("train", SMALL, "stages.sft.steps=7", "--dry-run")
     assert (code, err) == (0, "")
     for shown in ("stages.sft.steps=7", "852.9 k parameters", "896 sequences", "10,000,000"):
         assert shown in out
@@ -53,15 +54,15 @@ def test_every_preset_passes_the_dry_run(preset: str, assay: Assay, assay_data: 
     ("arguments", "code", "expected"),
     [
         (["train", "quickstrat"], 2, "did you mean 'quickstart'?"),
-        (["train", "quickstart", "modle.dtype=x"], 2, "unknown key 'modle.dtype'"),
-        (["train", "quickstart", "model.path=/no/such"], 2, "there is no directory '/no/such'"),
-        (["config", "show", "quickstart", "x.y=1"], 2, "unknown key 'x.y'"),
-        (["train", "quickstart", f"{RL_TASKS}.args={{levelz: [1]}}"], 2, "did you mean 'levels'?"),
-        (["train", "quickstart", f"{RL_TASKS}.args={{levels: 1}}"], 2, f"{RL_TASKS}.args: "),
-        (["train", "quickstart", f"{RL_TASKS}.args={{split: train}}"], 2, "a key of its own"),
-        (["train", "quickstart", "reward.args={tolerence: 1}"], 2, "did you mean 'tolerance'?"),
+        (["train", SMALL, "modle.dtype=x"], 2, "unknown key 'modle.dtype'"),
+        (["train", SMALL, "model.path=/no/such"], 2, "there is no directory '/no/such'"),
+        (["config", "show", SMALL, "x.y=1"], 2, "unknown key 'x.y'"),
+        (["train", SMALL, f"{RL_TASKS}.args={{levelz: [1]}}"], 2, "did you mean 'levels'?"),
+        (["train", SMALL, f"{RL_TASKS}.args={{levels: 1}}"], 2, f"{RL_TASKS}.args: "),
+        (["train", SMALL, f"{RL_TASKS}.args={{split: train}}"], 2, "a key of its own"),
+        (["train", SMALL, "reward.args={tolerence: 1}"], 2, "did you mean 'tolerance'?"),
         (
-            ["train", "quickstart", "stages.reasoning.algorithm.loss=no_such_pkg:f"],
+            ["train", SMALL, "stages.reasoning.algorithm.loss=no_such_pkg:f"],
             2,
             "cannot import 'no_such_pkg'",
         ),
@@ -90,7 +91,7 @@ BAD = '{"prompt": "What is 2 + 2?"}'
 
 def on_rows(file: str) -> list[str]:
     share = [f"{RL_TASKS}.held_out_share=0", f"{RL_TASKS}.args={{}}"]
-    return ["train", "quickstart", f"{RL_TASKS}.source=rows", f"{RL_TASKS}.path={file}", *share]
+    return ["train", SMALL, f"{RL_TASKS}.source=rows", f"{RL_TASKS}.path={file}", *share]
 
 
 def test_a_bad_row_stops_the_run_or_is_skipped_and_counted(assay: Assay, tmp_path: Path) -> None:
@@ -123,9 +124,7 @@ def test_a_run_for_more_gpus_than_there_are_does_not_start(
     assay: Assay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    code, _, err = assay(
-        "train", "quickstart", "rollout.gpus=8", "learner.gpus=1", "learner.ranks=99"
-    )
+    code, _, err = assay("train", SMALL, "rollout.gpus=8", "learner.gpus=1", "learner.ranks=99")
     assert code == 4
     assert "GPUs: the run needs 107" in err
 
@@ -138,7 +137,7 @@ def test_exit_codes_of_a_run(
         raise error("two\nlines")
 
     monkeypatch.setattr("configs.load.load", fail)
-    assert assay("train", "quickstart") == (code, "", "error: two lines\n")
+    assert assay("train", SMALL) == (code, "", "error: two lines\n")
 
 
 def test_an_interrupt_ends_with_130(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +145,7 @@ def test_an_interrupt_ends_with_130(assay: Assay, monkeypatch: pytest.MonkeyPatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr("configs.load.load", interrupt)
-    assert assay("train", "quickstart")[0] == 130
+    assert assay("train", SMALL)[0] == 130
 
 
 def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +153,7 @@ def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("configs.load.load", fail)
-    monkeypatch.setattr("sys.argv", ["assay", "train", "quickstart"])
+    monkeypatch.setattr("sys.argv", ["assay", "train", SMALL])
     with pytest.raises(ZeroDivisionError):
         cli.main()
 

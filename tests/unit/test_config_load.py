@@ -22,6 +22,8 @@ from configs.load import (
 )
 from configs.schema import Reduction, StageKind
 
+SMALL = str(Path(__file__).parent / "small_run.yaml")
+
 
 def write(tmp_path: Path, text: str) -> str:
     file = tmp_path / "run.yaml"
@@ -56,9 +58,7 @@ def test_presets_are_valid(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_algorithms_layer_over_a_preset(name: str) -> None:
     reference = yaml.safe_load((PRESETS / "algorithms" / f"{name}.yaml").read_text())
     algorithm = (
-        load("quickstart", [f"stages.reasoning.algorithm={name}"])
-        .config.stages["reasoning"]
-        .algorithm
+        load(SMALL, [f"stages.reasoning.algorithm={name}"]).config.stages["reasoning"].algorithm
     )
     assert {key: vars(algorithm)[key] for key in reference} == reference
 
@@ -66,7 +66,7 @@ def test_algorithms_layer_over_a_preset(name: str) -> None:
 def test_an_algorithm_replaces_the_section_and_later_keys_change_it() -> None:
     key = "stages.reasoning.algorithm"
     changes = [f"{key}.kl_coef=0.5", f"{key}=gspo", f"{key}.clip_low=0.1"]
-    algorithm = load("quickstart", changes).config.stages["reasoning"].algorithm
+    algorithm = load(SMALL, changes).config.stages["reasoning"].algorithm
     assert (algorithm.loss, algorithm.clip_low, algorithm.clip_high) == ("gspo", 0.1, 4e-4)
     assert algorithm.kl_coef == 0
 
@@ -74,8 +74,8 @@ def test_an_algorithm_replaces_the_section_and_later_keys_change_it() -> None:
 def test_overrides_are_typed_and_later_ones_win() -> None:
     changes = ["learner.grad_clip=2", "stages.sft.steps=10", "stages.sft.steps=11", "name=x=y.z"]
     with pytest.raises(ConfigError, match="name"):
-        load("quickstart", changes)
-    config = load("quickstart", changes[:-1]).config
+        load(SMALL, changes)
+    config = load(SMALL, changes[:-1]).config
     assert isinstance(config.learner.grad_clip, float)
     assert config.stages["sft"].steps == 11
     assert config.stages["sft"].kind is StageKind.SFT
@@ -83,16 +83,14 @@ def test_overrides_are_typed_and_later_ones_win() -> None:
 
 def test_naming_a_stage_makes_it() -> None:
     changes = ["stages.more.order=9", "stages.more.tasks.mine.weight=2"]
-    stage = load("quickstart", changes).config.stages["more"]
+    stage = load(SMALL, changes).config.stages["more"]
     assert (stage.kind, stage.tasks["mine"].weight) == (StageKind.RL, 2.0)
     assert stage.algorithm.reduction is Reduction.TOKEN
 
 
 @pytest.mark.parametrize("text", ["on", "12:30", "010", "1.10", "1_0", "true", "007.5"])
 def test_text_stays_as_it_is_written(text: str, tmp_path: Path) -> None:
-    assert (
-        load("quickstart", [f"tracking.wandb_project={text}"]).config.tracking.wandb_project == text
-    )
+    assert load(SMALL, [f"tracking.wandb_project={text}"]).config.tracking.wandb_project == text
     file = minimal(tmp_path, f"tracking: {{wandb_project: {text}}}")
     assert load(file).config.tracking.wandb_project == text
 
@@ -102,13 +100,13 @@ def test_text_stays_as_it_is_written(text: str, tmp_path: Path) -> None:
     [("3", 3), ("1e-3", 1e-3), ("true", True), ("on", "on"), ("010", 10), ("[1, x]", [1, "x"])],
 )
 def test_arguments_of_plugins_follow_yaml_1_2(text: str, value: Any) -> None:
-    args = load("quickstart", [f"reward.args.x={text}"]).config.reward.args
+    args = load(SMALL, [f"reward.args.x={text}"]).config.reward.args
     assert args == {"x": value}
     assert isinstance(args["x"], type(value))
 
 
 def test_arguments_of_plugins_are_replaced_as_a_whole() -> None:
-    loaded = load("quickstart", ["reward.args={a: 1, b: {c: 2}}", "reward.args={d: 3}"])
+    loaded = load(SMALL, ["reward.args={a: 1, b: {c: 2}}", "reward.args={d: 3}"])
     assert loaded.config.reward.args == {"d": 3}
 
 
@@ -142,7 +140,7 @@ def test_arguments_of_plugins_are_replaced_as_a_whole() -> None:
     ],
 )
 def test_a_wrong_override_is_one_line_that_names_it(override: str, expected: str) -> None:
-    text = message("quickstart", override)
+    text = message(SMALL, override)
     assert text.startswith("command line: ")
     assert expected in text
 
@@ -189,13 +187,13 @@ def test_secrets_are_neither_saved_nor_shown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CANARY", "canary-4711")
-    loaded = load("quickstart", ["tracking.wandb_project=${oc.env:CANARY}"])
+    loaded = load(SMALL, ["tracking.wandb_project=${oc.env:CANARY}"])
     assert loaded.config.tracking.wandb_project == "canary-4711"
     save_unresolved(loaded, tmp_path / "config.yaml")
     saved = (tmp_path / "config.yaml").read_text()
     assert "${oc.env:CANARY}" in saved
     assert "canary-4711" not in saved
-    assert "canary-4711" not in message("quickstart", "seed=${oc.env:CANARY}")
+    assert "canary-4711" not in message(SMALL, "seed=${oc.env:CANARY}")
 
 
 def reloaded(loaded: LoadedConfig, folder: Path) -> LoadedConfig:
@@ -206,7 +204,7 @@ def reloaded(loaded: LoadedConfig, folder: Path) -> LoadedConfig:
 @settings(deadline=None, max_examples=25)
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="$\\\0")))
 def test_any_text_survives_saving(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    loaded = load("quickstart", [f"tracking.wandb_project={text}"])
+    loaded = load(SMALL, [f"tracking.wandb_project={text}"])
     again = reloaded(loaded, tmp_path_factory.mktemp("saved"))
     assert again.config == loaded.config
     assert again.config.tracking.wandb_project == text

@@ -13,6 +13,7 @@ from configs.errors import ConfigError, DataError
 from configs.load import load
 from configs.validate import RANGES, Range, enabled_stages, is_hub_id, task_sets
 
+SMALL = str(Path(__file__).parent / "small_run.yaml")
 RL = "stages.reasoning"
 
 
@@ -75,7 +76,7 @@ RL = "stages.reasoning"
 )
 def test_a_problem_is_one_line_that_names_the_key(overrides: list[str], expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load("quickstart", overrides)
+        load(SMALL, overrides)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -109,30 +110,30 @@ def test_ranges_say_what_they_allow() -> None:
 def test_a_missing_data_file_is_an_error_of_the_data() -> None:
     changes = [f"{RL}.tasks.finance.source=rows", f"{RL}.tasks.finance.path=/no/such.jsonl"]
     with pytest.raises(DataError, match=r"command line: .*path: there is no file '/no/such.jsonl'"):
-        load("quickstart", changes)
-    load("quickstart", [*changes, f"{RL}.enabled=false"])  # what is not run is not read
+        load(SMALL, changes)
+    load(SMALL, [*changes, f"{RL}.enabled=false"])  # what is not run is not read
 
 
 def test_model_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert load("quickstart", ["model.path=org/name"]).config.model.path == "org/name"
+    assert load(SMALL, ["model.path=org/name"]).config.model.path == "org/name"
     for path in ("/no/such", "./org/name", "name", "a/b/c"):
         with pytest.raises(ConfigError, match="there is no directory"):
-            load("quickstart", [f"model.path={path}"])
+            load(SMALL, [f"model.path={path}"])
     (tmp_path / "runs" / "empty").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"holds no config\.json"):
-        load("quickstart", ["model.path=runs/empty"])
+        load(SMALL, ["model.path=runs/empty"])
     assert not is_hub_id("runs/tiny")  # "runs" is a folder here, so this is a missing directory
     (tmp_path / "runs" / "empty" / "config.json").write_text("{}")
-    load("quickstart", ["model.path=runs/empty"])
+    load(SMALL, ["model.path=runs/empty"])
     with pytest.raises(ConfigError, match="only a hub model has revisions"):
-        load("quickstart", ["model.path=runs/empty", "model.revision=abc"])
+        load(SMALL, ["model.path=runs/empty", "model.revision=abc"])
 
 
 def test_stages_come_by_order_and_only_what_runs_is_read() -> None:
-    config = load("quickstart", ["stages.sft.order=7"]).config
+    config = load(SMALL, ["stages.sft.order=7"]).config
     assert [name for name, _ in enabled_stages(config)] == ["reasoning", "sft"]
-    config = load("quickstart", ["stages.sft.enabled=false"]).config
+    config = load(SMALL, ["stages.sft.enabled=false"]).config
     assert [key for key, _ in task_sets(config)] == [
         "stages.reasoning.tasks.finance",
         "evaluation.tasks.finance",
@@ -141,4 +142,4 @@ def test_stages_come_by_order_and_only_what_runs_is_read() -> None:
 
 def test_the_source_of_a_bad_value_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^command line: checkpoint\.keep: "):
-        load("quickstart", ["checkpoint.keep=1"])
+        load(SMALL, ["checkpoint.keep=1"])
