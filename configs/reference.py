@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-import itertools
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -60,7 +59,7 @@ def render() -> str:
 
 def _presets() -> str:
     rows = [
-        f"- `{name}`: {_first_sentence(folder / f'{name}.yaml')}"
+        f"- `{name}`: {_first_line(folder / f'{name}.yaml')}"
         for folder in (PRESETS, PRESETS / "algorithms")
         for name in preset_names(folder)
     ]
@@ -76,12 +75,9 @@ def _presets() -> str:
     )
 
 
-def _first_sentence(path: Path) -> str:
-    """Of the comment that the file begins with."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
-    text = " ".join(line.removeprefix("#").strip() for line in comment)
-    return text.partition(". ")[0].removesuffix(".") + "."
+def _first_line(path: Path) -> str:
+    """The file's first line, a comment that says what the preset is."""
+    return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def _sections(kind: type, prefix: str = "") -> Iterator[tuple[str, type]]:
