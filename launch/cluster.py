@@ -19,7 +19,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 
-from launch.actors import LearnerRank, RewardWorker, RolloutWorker, actor_environment
+from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
 from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet, Worker, within
 from rl.publish import SharedMemoryTransfer, Transfer
 from rl.types import LearnerSettings
@@ -27,6 +27,7 @@ from rollout.engine import EngineSettings
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
+SHARED_GPU = 0.5  # what engine and learner rank each reserve of a GPU they share
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,9 @@ async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: st
         start_learner(config, models.source, logs, run_id),
         _start_rewards(config, logs, run_id),
     )
-    over_nccl = config.rollout.gpus > 0 and config.learner.gpus > 0
+    # NCCL refuses two ranks on one GPU, so a shared one takes its weights through shared memory.
+    on_gpus = config.rollout.gpus > 0 and config.learner.gpus > 0
+    over_nccl = on_gpus and not config.learner.colocate
     if over_nccl:
         await _connect_engines(config, rollouts, learner)
     return Fleets(rollouts, rewards, learner, logs, run_id, over_nccl)
@@ -114,11 +117,12 @@ async def _start_rollouts(
         gpus=config.rollout.gpus,
         gpu_memory_utilization=config.rollout.gpu_memory_utilization,
     )
-    options = _options(config.rollout.cpus, config.rollout.gpus, run_id)
+    gpus = SHARED_GPU if config.learner.colocate else config.rollout.gpus
+    options = _options(config.rollout.cpus, gpus, run_id)
     workers = []
     for number in range(config.rollout.workers):
         name = f"rollout worker {number}"
-        actor = RolloutWorker.options(**options).remote(str(logs / f"rollout_{number}.log"))
+        actor = RolloutActor.options(**options).remote(str(logs / f"rollout_{number}.log"))
         workers.append(Worker(name, actor, config.deadlines))
     await asyncio.gather(
         *(
@@ -134,9 +138,10 @@ async def _start_rollouts(
 
 async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str) -> RayLearnerGroup:
     """Start the learner ranks on the weights of `model`."""
-    options = _options(config.learner.cpus, config.learner.gpus, run_id)
+    gpus = SHARED_GPU if config.learner.colocate else config.learner.gpus
+    options = _options(config.learner.cpus, gpus, run_id)
     ranks: list[Any] = [
-        LearnerRank.options(**options).remote(str(logs / f"learner_{rank}.log"))
+        LearnerActor.options(**options).remote(str(logs / f"learner_{rank}.log"))
         for rank in range(config.learner.ranks)
     ]
     host, port = await within(START_S, "learner rank 0", "starting", ranks[0].address.remote())
@@ -162,7 +167,7 @@ async def _start_rewards(config: RunConfig, logs: Path, run_id: str) -> RewardFl
     workers = [
         Worker(
             f"reward worker {number}",
-            RewardWorker.options(**options).remote(
+            RewardActor.options(**options).remote(
                 str(logs / f"reward_{number}.log"), config.reward
             ),
             config.deadlines,
@@ -172,7 +177,7 @@ async def _start_rewards(config: RunConfig, logs: Path, run_id: str) -> RewardFl
     return RewardFleet(workers, config.deadlines)
 
 
-def _options(cpus: int, gpus: int, run_id: str) -> dict[str, Any]:
+def _options(cpus: int, gpus: float, run_id: str) -> dict[str, Any]:
     return {
         "num_cpus": cpus,
         "num_gpus": gpus,

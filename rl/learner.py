@@ -47,12 +47,14 @@ class Learner:
         on_gpu = s.config.gpus > 0
         if on_gpu and not torch.cuda.is_available():
             raise MissingCapability("learner.gpus is set but this process sees no CUDA device")
-        if not on_gpu:
-            torch.set_num_threads(max(1, s.config.cpus))
         os.environ.update(
             RANK=str(s.rank), WORLD_SIZE=str(s.world_size), LOCAL_RANK="0",
             MASTER_ADDR=s.master_address, MASTER_PORT=str(s.master_port),
         )  # fmt: skip
+        if not on_gpu:
+            torch.set_num_threads(s.config.cpus)
+            # Its shared-memory collectives would be compiled now, which needs a C++ compiler.
+            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed("nccl" if on_gpu else "gloo", verbose=False)
 
     def _load_network(self, path: str) -> PolicyNetwork:
