@@ -12,7 +12,7 @@ WRONG_PYTHON := "Python 3.11 is needed: make PYTHON=/path/to/python3.11"
 .PHONY: quickstart install test test-faults soak lint format docs bench
 
 quickstart: install
-	$(BIN)/assay train quickstart
+	$(BIN)/assay train quickstart --new
 
 install: $(INSTALLED)
 

@@ -39,6 +39,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
     ] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Move an earlier run of that name aside.")
+    ] = False,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Skip and count unusable data rows.")
     ] = False,
@@ -57,7 +60,7 @@ def train(
     require(plan)
     from launch.train import run
 
-    raise typer.Exit(run(loaded, resume))
+    raise typer.Exit(run(loaded, resume, new))
 
 
 @config_app.command("show")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -33,13 +34,17 @@ CONFIG = "config.yaml"
 INTERRUPTED = 130
 
 
-def run(loaded: LoadedConfig, resume: bool) -> int:
+def run(loaded: LoadedConfig, resume: bool = False, new: bool = False) -> int:
     """Train, and return the exit code: 0 done, 130 interrupted.
+
+    `resume` continues from the last checkpoint; `new` moves an earlier run of that name aside.
 
     Raises:
         AssayError: anything that has an exit code of its own, Stopped (6) among them.
     """
     run_dir = Path(loaded.config.output) / loaded.config.name
+    if new and run_dir.exists():
+        run_dir.rename(_free_name(run_dir))
     state = _starting_state(run_dir, resume)
     run_dir.mkdir(parents=True, exist_ok=True)
     save_unresolved(loaded, run_dir / CONFIG)
@@ -115,10 +120,16 @@ def _starting_state(run_dir: Path, resume: bool) -> RunState | None:
         return load_state(checkpoint)
     if (run_dir / CONFIG).exists():
         raise ConfigError(
-            f"{run_dir} holds an earlier run: continue it with --resume, choose another name=..., "
-            "or move it away"
+            f"{run_dir} holds an earlier run: continue it with --resume, move it aside with --new, "
+            "or choose another name=..."
         )
     return None
+
+
+def _free_name(run_dir: Path) -> Path:
+    """Where an earlier run is moved to: quickstart-1, quickstart-2, ..."""
+    names = (run_dir.with_name(f"{run_dir.name}-{number}") for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
 
 
 def _shared_memory(run_id: str) -> Path:
