@@ -2,7 +2,8 @@
 
 Synchronous training is this loop with `max_staleness` 0. Capacity bounds staleness: with P groups a
 step, B slots and a look-ahead window of W groups, no trained group is older than
-(B + W - 2) // P versions; `capacity` picks the largest B that keeps this within the limit.
+(B + W - 2) // P versions, because at most B - 1 groups are ahead of it when it is admitted and at
+most W - 1 overtake it. `capacity` picks the largest B that keeps this within the limit.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ Save = Callable[["Progress"], Awaitable[None]]
 
 def capacity(stage: StageConfig) -> int:
     """Slots: the most groups that may be under way or trained but not yet served."""
-    bound = (stage.max_staleness + 1) * stage.batch_size - stage.lookahead + 1
-    return max(stage.batch_size, bound)
+    slots = (stage.max_staleness + 1) * stage.batch_size - stage.lookahead + 1
+    assert slots >= stage.batch_size, "the configuration keeps lookahead small enough"
+    return slots
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ class Controller:
     """One RL stage. `step`, `policy_version`, `ledger` and `curriculum` are what resume restores.
 
     `save` is called after every step and decides whether a checkpoint is due; `stop_requested` is
-    looked at between steps.
+    looked at between steps. A controller runs once.
     """
 
     name: str
@@ -93,28 +95,30 @@ class Controller:
     policy_version: int = 0
     stop_requested: bool = False
     max_mismatch_kl: float = float("inf")
-    _running: dict[int, asyncio.Task[Group]] = field(default_factory=dict)
+    _rollouts: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
+    _finished: dict[int, Group] = field(default_factory=dict)
+    _arrival: asyncio.Event = field(default_factory=asyncio.Event)
     _empty_steps: int = 0
 
     async def run(self) -> None:
-        """Train until the stage's last step.
+        """Train until the stage's last step. A rollout that fails ends the stage at once.
 
         Raises:
             FaultBudgetSpent: too many steps in a row found no valid group, or engine and learner
                 disagree; the message names the cause.
             Stopped: a stop was requested and the state is saved.
         """
-        for entry in self.ledger.owed:  # what a resumed run still owes
-            self._dispatch(entry)
         try:
-            while self.step < self.stage.steps:
-                await self._one_step()
-                if self.stop_requested:
-                    raise Stopped(f"stopped after step {self.step} of stage {self.name}")
-        finally:
-            for task in self._running.values():
-                task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            async with self._rollouts:
+                for entry in self.ledger.owed:  # what a resumed run still owes
+                    self._dispatch(entry)
+                while self.step < self.stage.steps:
+                    await self._one_step()
+                    if self.stop_requested:
+                        raise Stopped(f"stopped after step {self.step} of stage {self.name}")
+        except BaseExceptionGroup as errors:
+            first = errors.exceptions[0]
+            raise first from first.__cause__
 
     def curriculum_state(self) -> dict[str, Any]:
         return self.curriculum.state()
@@ -127,10 +131,9 @@ class Controller:
         dispatched = self.ledger.dispatched
         groups, dropped, seen = await self._collect()
         times.collected()
-        self._check_not_empty(groups, dropped)
+        self._check_size(groups, dropped)
         result, published = None, None
         if groups:
-            self.ledger.train([group.id for group in groups])
             result = await self.parts.learner.step(rl_batch(groups, self.stage, self.step))
             times.trained()
             self._check_mismatch(result)
@@ -142,7 +145,8 @@ class Controller:
         metrics = rl_metrics(self.stage, seen, groups, result, published, times, version)
         metrics |= {f"group/dropped/{reason}": float(n) for reason, n in dropped.items()}
         metrics["group/dispatched"] = float(self.ledger.dispatched - dispatched)
-        metrics["group/owed"] = float(len(self.ledger.owed))
+        metrics["group/owed"] = float(self.ledger.num_owed)
+        metrics["group/duplicates"] = float(self.ledger.duplicates)
         record = StepRecord(
             self.name, "rl", self.step, self.stage.steps, self.policy_version, metrics
         )
@@ -158,7 +162,7 @@ class Controller:
         dropped: Counter[str] = Counter()
         budget = self.stage.refill_budget * self.stage.batch_size
         self._admit()
-        while len(kept) < self.stage.batch_size and self._running:
+        while len(kept) < self.stage.batch_size and self.ledger.num_owed:
             entry, group = await self._next_group()
             seen.append(group)
             self.curriculum.observe(entry.draw, group)
@@ -167,6 +171,7 @@ class Controller:
             )
             if verdict.keep:
                 kept.append(group)
+                self.ledger.train(group.id)
                 continue
             self.ledger.drop(group.id, verdict.reason)
             dropped[verdict.reason] += 1
@@ -175,18 +180,27 @@ class Controller:
         return kept, dropped, seen
 
     def _admit(self) -> None:
-        """Fill the free slots with new tasks."""
-        while self.ledger.slots_taken < capacity(self.stage):
-            entry = self.ledger.open(self.curriculum.next(), self.policy_version)
-            self._dispatch(entry)
+        """Fill the free slots with new tasks, but with no more than the stage can still train."""
+        to_train = (self.stage.steps - self.step) * self.stage.batch_size
+        while self.ledger.slots_taken < min(capacity(self.stage), to_train):
+            self._dispatch(self.ledger.open(self.curriculum.next(), self.policy_version))
 
     def _dispatch(self, entry: Entry) -> None:
-        self._running[entry.group_id] = asyncio.create_task(self._produce(entry))
+        self._rollouts.create_task(self._produce(entry))
 
-    async def _produce(self, entry: Entry) -> Group:
-        task = self.tasks[entry.draw.index]
-        visit = entry.draw.visit
-        request = RolloutRequest(
+    async def _produce(self, entry: Entry) -> None:
+        """Have a group played and scored. What comes in place of it is counted, not trained, and
+        the group is asked for again."""
+        group = await self.parts.rollouts.run(self._request(entry))
+        while not self.ledger.accepts(entry, group):
+            entry = self.ledger.reissue(entry)
+            group = await self.parts.rollouts.run(self._request(entry))
+        self._finished[entry.group_id] = await self.parts.scorer.score(group)
+        self._arrival.set()
+
+    def _request(self, entry: Entry) -> RolloutRequest:
+        task, visit = self.tasks[entry.draw.index], entry.draw.visit
+        return RolloutRequest(
             group_id=entry.group_id,
             task=task,
             seeds=sample_seeds(self.seed, task.id, visit, self.stage.group_size),
@@ -194,33 +208,35 @@ class Controller:
             sampling=Sampling(self.stage.temperature, self.stage.max_tokens),
             attempt=entry.attempt,
         )
-        group = await self.parts.rollouts.run(request)
-        return await self.parts.scorer.score(group)
 
     async def _next_group(self) -> tuple[Entry, Group]:
-        """The oldest finished group within the look-ahead window, waiting for one if need be."""
+        """The oldest finished group of the window, waiting for one if need be."""
         while True:
-            window = [e for e in self.ledger.owed if e.group_id in self._running]
-            window = window[: self.stage.lookahead]
-            running = [self._running[entry.group_id] for entry in window]
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            entry = next(e for e in window if self._running[e.group_id].done())
-            group = self._running.pop(entry.group_id).result()
-            if self.ledger.accepts(group.id, group.attempt):
-                return entry, group
+            for entry in self.ledger.window(self.stage.lookahead):
+                if entry.group_id in self._finished:
+                    return entry, self._finished.pop(entry.group_id)
+            self._arrival.clear()
+            await self._arrival.wait()
 
-    def _check_not_empty(self, groups: list[Group], dropped: Mapping[str, int]) -> None:
+    def _check_size(self, groups: list[Group], dropped: Mapping[str, int]) -> None:
+        """Say when the batch is short, and stop when there was none for too long."""
         self._empty_steps = 0 if groups else self._empty_steps + 1
+        causes = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
         if self._empty_steps >= self.stage.max_empty_steps:
-            causes = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
             raise FaultBudgetSpent(
                 f"stage {self.name}: {self._empty_steps} steps in a row had no group to learn from "
                 f"(last one: {causes}); easier or harder tasks, more SFT, or a look at the verifier"
             )
+        if len(groups) < self.stage.batch_size:
+            self.parts.tracker.log_event(
+                "short_batch",
+                message=f"step {self.step + 1} of {self.name} has {len(groups)} groups instead of "
+                f"{self.stage.batch_size}: the refill budget is spent, dropped {causes}",
+            )
 
     def _check_mismatch(self, result: StepResult) -> None:
-        mismatch = result.metrics.get("policy/mismatch_kl", 0.0)
-        if mismatch > self.max_mismatch_kl:
+        mismatch = result.metrics["policy/mismatch_kl"]
+        if not mismatch <= self.max_mismatch_kl:  # so written that a NaN is refused too
             raise FaultBudgetSpent(
                 f"stage {self.name}, step {self.step + 1}: engine and learner disagree, mean KL "
                 f"{mismatch:.2g} over publish.max_mismatch_kl {self.max_mismatch_kl:g}; "

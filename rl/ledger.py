@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from configs.errors import FaultBudgetSpent
 from rl.curriculum import Draw
+from rollout.types import Group
+
+MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +45,46 @@ class Ledger:
         self.next_id += 1
         return entry
 
-    def accepts(self, group_id: int, attempt: int) -> bool:
-        """Whether a delivery counts: the first one of the current attempt does, a later one is a
-        duplicate and only counted."""
-        entry = self._owed.get(group_id)
-        if entry is None or entry.attempt != attempt:
-            self.duplicates += 1
-            return False
-        return True
+    def window(self, size: int) -> list[Entry]:
+        """The groups that may be consumed now, oldest first: the oldest one that is owed, and
+        whichever of the `size` - 1 admitted next after it are owed as well.
 
-    def train(self, group_ids: list[int]) -> None:
-        """The groups go into a batch; their slots stay taken until `release`."""
-        for group_id in group_ids:
-            del self._owed[group_id]
-        self.trained += len(group_ids)
-        self._unreleased += len(group_ids)
+        Counted by place of admission, not by what is left: so a straggler is overtaken by at most
+        `size` - 1 groups, however long it takes.
+        """
+        oldest = next(iter(self._owed), 0)
+        places = range(oldest, oldest + size)
+        return [self._owed[place] for place in places if place in self._owed]
+
+    def accepts(self, entry: Entry, group: Group) -> bool:
+        """Whether a delivery is the one asked for: this group, in its present attempt. Any other,
+        such as a duplicate of an earlier one, is counted and must be dropped."""
+        present = self._owed.get(group.id) == entry
+        if present and group.attempt == entry.attempt:
+            return True
+        self.duplicates += 1
+        return False
+
+    def reissue(self, entry: Entry) -> Entry:
+        """Ask for an owed group once more; it keeps its place and its slot.
+
+        Raises:
+            FaultBudgetSpent: it was asked for MAX_ATTEMPTS times.
+        """
+        if entry.attempt + 1 >= MAX_ATTEMPTS:
+            raise FaultBudgetSpent(
+                f"group {entry.group_id} was asked for {MAX_ATTEMPTS} times and another one came "
+                "each time; the rollout workers' logs say more"
+            )
+        again = replace(entry, attempt=entry.attempt + 1)
+        self._owed[entry.group_id] = again
+        return again
+
+    def train(self, group_id: int) -> None:
+        """The group goes into the batch; its slot stays taken until `release`."""
+        del self._owed[group_id]
+        self.trained += 1
+        self._unreleased += 1
 
     def release(self) -> None:
         """The weights made from the trained groups are served: free their slots."""
@@ -72,6 +101,10 @@ class Ledger:
         return tuple(self._owed.values())
 
     @property
+    def num_owed(self) -> int:
+        return len(self._owed)
+
+    @property
     def slots_taken(self) -> int:
         return len(self._owed) + self._unreleased
 
@@ -85,7 +118,9 @@ class Ledger:
         assert ended == self.dispatched, f"ledger does not close: {self}"
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds. Owed groups are issued again, with the same seeds, on resume."""
+        """What a checkpoint between two steps holds. Owed groups are issued again, with the same
+        seeds, on resume."""
+        assert not self._unreleased, "trained groups whose weights are not served yet"
         return {
             "next_id": self.next_id,
             "trained": self.trained,
