@@ -123,8 +123,9 @@ def judge_group(
     scored = group.scored
     if len(scored) < max(2, len(group.trajectories) / 2):
         return Verdict(False, "error")
-    oldest = min((t.oldest_version for t in scored if t.oldest_version is not None), default=None)
-    if oldest is None or policy_version - oldest > max_staleness:
+    # Tokens of unknown age count as too old.
+    versions = [t.oldest_version for t in scored]
+    if any(v is None or policy_version - v > max_staleness for v in versions):
         return Verdict(False, "stale")
     rewards = np.array([t.reward for t in scored], dtype=np.float64)
     if keep_zero_variance or rewards.std() > SMALLEST_STD:
