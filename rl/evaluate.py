@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from configs.schema import EvaluationConfig
+from envs.finance.draws import key_of, permute
 from envs.types import Task, TaskSet
 from rl.seeds import is_thinking, sample_seeds
 from rl.tracking import EvaluationRecord, TaskResult
@@ -28,12 +29,17 @@ class Scorer(Protocol):
 
 
 def held_out(sets: Sequence[TaskSet], num_tasks: int) -> list[Task]:
-    """`num_tasks` tasks, evenly over the sets and evenly spaced within each."""
+    """`num_tasks` different tasks, evenly over the sets; fewer where a set is too small for that.
+
+    Always the same ones, whatever the run's seed: the first of each set in a fixed random order.
+    Evenly spaced indices would not do, since sets may have their labels in a regular order.
+    """
+    key = key_of("held out")
     chosen = []
     for number, tasks in enumerate(sets):
         share = num_tasks // len(sets) + (number < num_tasks % len(sets))
-        count = min(share, len(tasks))
-        chosen += [tasks[i * len(tasks) // count] for i in range(count)]
+        places = range(min(share, len(tasks)))
+        chosen += [tasks[permute(place, len(tasks), key)] for place in places]
     return chosen
 
 
@@ -48,8 +54,8 @@ class Evaluator:
     seed: int
 
     async def run(self, stage: str, policy_version: int) -> EvaluationRecord:
-        """Answer every task; a task whose samples all ended in a fault is left out and counted
-        by the caller as `len(tasks) - len(results)`."""
+        """Answer every task; one whose samples, or whose greedy answer, have no verdict is left
+        out: a fault is not a wrong answer. `len(tasks) - len(results)` says how many."""
         started = time.monotonic()
         results = await asyncio.gather(*(self._task(i, t) for i, t in enumerate(self.tasks)))
         return EvaluationRecord(
@@ -65,9 +71,9 @@ class Evaluator:
             self._group(-2 - 2 * number, task, 0.0, 1),
         )
         answers = sampled.scored
-        if not answers:
+        if not (answers and greedy.scored):
             return None
-        [best] = greedy.trajectories
+        [best] = greedy.scored
         return TaskResult(
             task_id=task.id,
             labels=task.labels,
