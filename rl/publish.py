@@ -95,4 +95,4 @@ class WeightPublisher:
 
 def largest_difference(a: Sequence[FloatArray], b: Sequence[FloatArray]) -> float:
     """Largest absolute difference between two lists of aligned arrays; NaN if any value is."""
-    return float(max(np.max(np.abs(x - y)) for x, y in zip(a, b, strict=True)))
+    return float(np.max([np.max(np.abs(x - y)) for x, y in zip(a, b, strict=True)]))

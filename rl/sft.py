@@ -50,9 +50,9 @@ class SupervisedStage:
         while self.step < self.stage.steps:
             # What a checkpoint after this step holds: the state before the next batch is drawn.
             self._state = self.curriculum.state()
-            upcoming = asyncio.create_task(asyncio.to_thread(self._next_batch, self.step + 1))
-            result = await self.learner.step(batch)
-            batch = await upcoming
+            result, batch = await asyncio.gather(
+                self.learner.step(batch), asyncio.to_thread(self._next_batch, self.step + 1)
+            )
             self.step += 1
             now = time.time()
             metrics = {
