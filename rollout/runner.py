@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from rollout.engine import Engine, PromptTooLong
 from rollout.renderer import Renderer
 from rollout.types import Group, RolloutRequest, Span, StopReason, Trajectory
 
+T = TypeVar("T")
 MakeEnv = Callable[[Task], Env]
 
 
@@ -55,26 +58,33 @@ class Runner:
         return replace(trajectory, info={**trajectory.info, **timing})
 
     async def _run_sample(self, request: RolloutRequest, index: int) -> Trajectory:
-        env = self.make_env(request.task)
         try:
             async with asyncio.timeout(self.rollout_s):
-                return await self._play(request, index, env)
-        except (PromptTooLong, TimeoutError) as error:
-            return _failed(request, index, error)
-        finally:
-            env.close()
+                with _opened(self.make_env, request.task) as env:
+                    return await self._play(request, index, env)
+        except PromptTooLong as error:
+            return _failed(request, index, f"prompt too long: {error}")
+        except TimeoutError:
+            return _failed(request, index, f"not finished within {self.rollout_s:g} s")
+        except EnvFault as error:
+            return _failed(request, index, f"environment: {error}")
 
     async def _play(self, request: RolloutRequest, index: int, env: Env) -> Trajectory:
-        try:
-            opening = env.reset(request.task)
-        except Exception as error:  # a plug-in: its fault is data
-            return _failed(request, index, error)
+        opening = _ask(env.reset, request.task)
         messages: list[Message] = list(opening.messages)
         tokens = self.renderer.render_prompt(messages, request.thinking)
         spans = [Span(tokens)]
-        stop, turns = StopReason.TURNS, 0
-        while turns < request.max_turns:
-            completion = await self.engine.generate(tokens, request.sampling, request.seeds[index])
+        turns = 0
+        while True:
+            try:
+                completion = await self.engine.generate(
+                    tokens, request.sampling, request.seeds[index] + turns
+                )
+            except PromptTooLong:
+                if turns == 0:
+                    raise
+                stop = StopReason.LENGTH  # what it was told since has filled the model's length
+                break
             turns += 1
             oldest = min((version for _, version in completion.versions), default=None)
             spans.append(Span(completion.token_ids, completion.logprobs, oldest))
@@ -84,13 +94,10 @@ class Runner:
             if completion.finish_reason == "length":
                 stop = StopReason.LENGTH
                 break
-            try:
-                step = env.step(reply)
-            except Exception as error:
-                return _failed(request, index, error)
+            step = _ask(env.step, reply)
             messages.extend(step.messages)
-            if step.done:
-                stop = StopReason.STOP
+            if step.done or turns == request.max_turns:
+                stop = StopReason.STOP if step.done else StopReason.TURNS
                 break
             bridge = self.renderer.bridge(tokens, step.messages, request.thinking)
             spans.append(Span(bridge))
@@ -98,7 +105,31 @@ class Runner:
         return Trajectory(request.task, index, tuple(spans), tuple(messages), stop, num_turns=turns)
 
 
-def _failed(request: RolloutRequest, index: int, error: Exception) -> Trajectory:
+class EnvFault(Exception):
+    """An environment raised; it ends one sample."""
+
+
+def _ask(call: Callable[..., T], *args: Any) -> T:
+    """Call an environment. It is a plug-in that may raise anything; all of it is `EnvFault`."""
+    try:
+        return call(*args)
+    except Exception as error:
+        raise EnvFault(f"{type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def _opened(make_env: MakeEnv, task: Task) -> Iterator[Env]:
+    env = _ask(make_env, task)
+    try:
+        yield env
+    except BaseException:
+        with contextlib.suppress(EnvFault):  # the first fault is the one to tell
+            _ask(env.close)
+        raise
+    _ask(env.close)
+
+
+def _failed(request: RolloutRequest, index: int, reason: str) -> Trajectory:
     """A sample that ended in a fault: kept for the counts, never scored or trained."""
-    info = {"error": f"{type(error).__name__}: {error}"}
+    info = {"error": reason}
     return Trajectory(request.task, index, (), (), StopReason.ERROR, num_turns=0, info=info)
