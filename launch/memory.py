@@ -1,15 +1,23 @@
-"""How much memory a run takes on this machine, over all its processes."""
+"""How much memory a run takes on this machine, over all its processes, and memory they share."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import shutil
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
 RUN_ID_VARIABLE = "ASSAY_RUN_ID"
 """Set to the run's id in the environment of the driver and of every actor."""
+
+SHARED_FOLDER = "assay-weights-"
 
 
 class PeakMemory:
@@ -95,3 +103,35 @@ def _memory_of(process: psutil.Process) -> int:
 def new_run_id() -> str:
     """An id for `RUN_ID_VARIABLE` that no other run on this machine has."""
     return f"{os.getpid()}-{time.time_ns():x}"
+
+
+@contextlib.contextmanager
+def shared_folder(run_id: str) -> Iterator[Path]:
+    """A private folder, in memory where the system has a place for that, gone after the block.
+
+    This process holds a lock on it, which ends with the process at the latest: so a folder that a
+    killed run left behind is told from one in use, and removed here.
+    """
+    root = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
+    for left in root.glob(f"{SHARED_FOLDER}*"):
+        with contextlib.suppress(OSError), _locked(left):  # in use, gone meanwhile, or not ours
+            shutil.rmtree(left)
+    folder = root / f"{SHARED_FOLDER}{run_id}"
+    unnamed = Path(tempfile.mkdtemp(dir=root))  # mode 0700
+    with _locked(unnamed):
+        unnamed.rename(folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the only lock on a folder. Raises OSError where another process does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from configs.schema import RunConfig
@@ -12,6 +13,8 @@ from rl.export import untied
 from rl.model import build_model, local_directory
 from rl.provenance import fingerprint_files
 from rollout.renderer import Renderer
+
+BASE_MODEL, ENGINE_MODEL = "base_model", "engine_model"
 
 TEXTS_A_LEVEL = 600
 """Demonstrations of each level that a new tokenizer is trained on."""
@@ -40,14 +43,23 @@ def prepare_models(config: RunConfig, run_dir: Path) -> Models:
     if config.model.path:
         source = local_directory(config.model.path, config.model.revision)
     else:
-        source = run_dir / "base_model"
-        if not (source / "model.safetensors").exists():
-            build_model(config.model.build, config.seed, source, tokenizer_texts())
-    engine = untied(source, run_dir / "engine_model")
+        source = run_dir / BASE_MODEL
+        if not source.exists():
+            partial = source.with_name(f"{BASE_MODEL}.partial")
+            build_model(config.model.build, config.seed, partial, tokenizer_texts())
+            partial.rename(source)
+    engine = untied(source, run_dir / ENGINE_MODEL)
     renderer = Renderer(source)
     renderer.check()
-    files = [source / "config.json", *source.glob("*.safetensors")]
-    return Models(source, engine, renderer, fingerprint_files(files))
+    return Models(source, engine, renderer, _fingerprint(config, source))
+
+
+def _fingerprint(config: RunConfig, source: Path) -> str:
+    """Of the base model's files and, where it was built for the run, of how it was asked for."""
+    files = fingerprint_files([source / "config.json", *source.glob("*.safetensors")])
+    if config.model.path:
+        return files
+    return sha256(f"{files} {config.model.build}".encode()).hexdigest()[:16]
 
 
 def tokenizer_texts() -> Iterator[str]:

@@ -7,8 +7,11 @@ from typing import Any, Protocol
 
 from configs.errors import ConfigError
 from configs.registry import DEMONSTRATION_SOURCES, TASK_SOURCES, VERIFIERS, bind, resolve
-from configs.schema import RewardConfig, TasksConfig
+from configs.schema import RewardConfig, RunConfig, StageConfig, StageKind, TasksConfig
+from configs.validate import enabled_stages
 from envs.types import DemonstrationSet, Task, TaskSet
+from rl.curriculum import Mixture
+from rl.evaluate import held_out
 from rollout.types import Score, Trajectory
 
 GoldCheck = Callable[[Task], None]
@@ -27,6 +30,38 @@ def load_verifier(config: RewardConfig) -> Verifier:
     target = resolve(config.verifier, VERIFIERS, "reward.verifier")
     verifier: Verifier = _make(target, config.args, {}, "reward")
     return verifier
+
+
+def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
+    """The tasks, or for SFT the demonstrations, of every enabled stage in order.
+
+    Raises as `load_tasks` does.
+    """
+    check_gold = load_verifier(config.reward).check_gold
+
+    def load(stage: StageConfig, key: str, tasks: TasksConfig) -> TaskSet | DemonstrationSet:
+        if stage.kind is StageKind.SFT:
+            share, skip = stage.thinking_share, config.skip_bad_rows
+            return load_demonstrations(key, tasks, share, skip, check_gold)
+        return load_tasks(key, tasks, config.skip_bad_rows, check_gold)
+
+    return {
+        name: Mixture(
+            {n: load(stage, f"stages.{name}.tasks.{n}", t) for n, t in stage.tasks.items()},
+            {n: t.weight for n, t in stage.tasks.items()},
+        )
+        for name, stage in enabled_stages(config)
+    }
+
+
+def load_held_out(config: RunConfig) -> list[Task]:
+    """The tasks that evaluations are made on, always the same. Raises as `load_tasks` does."""
+    check_gold = load_verifier(config.reward).check_gold
+    sets = [
+        load_tasks(f"evaluation.tasks.{name}", tasks, config.skip_bad_rows, check_gold)
+        for name, tasks in config.evaluation.tasks.items()
+    ]
+    return held_out(sets, config.evaluation.num_tasks)
 
 
 def load_tasks(

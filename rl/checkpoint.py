@@ -229,6 +229,11 @@ def latest_checkpoint(directory: Path) -> Checkpoint | None:
     )
 
 
+def has_checkpoint(directory: Path) -> bool:
+    """Whether there is a finished checkpoint, without a look at whether it is whole."""
+    return bool(_names(directory))
+
+
 def _names(directory: Path) -> list[str]:
     """Names of finished checkpoints, oldest first; whatever else lies there is not one."""
     serials = {

@@ -324,6 +324,7 @@ class Learner:
         """Write model, optimizer and random state of every rank, in DeepSpeed's sharded format."""
         state = {"torch_rng": torch.get_rng_state(), "token_budget": self.token_budget}
         self._engine.save_checkpoint(str(directory), tag=DEEPSPEED_TAG, client_state=state)
+        point("ckpt.after_tensors")
 
     def load(self, directory: Path) -> None:
         """Restore what `save` wrote.

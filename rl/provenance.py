@@ -24,13 +24,15 @@ class Fingerprints:
     """What a run must share with the checkpoint it resumes from.
 
     Example: `Fingerprints({"reasoning/main": "9f2c..."}, "51aa...", "c07e...", 2)`; `data` has one
-    entry per task set, `world_size` is the number of learner ranks.
+    entry per task set and one for their order, `world_size` is the number of learner ranks.
     """
 
     data: Mapping[str, str]
     tokenizer: str
     model: str
     world_size: int
+    zero_stage: int = 0
+    dtype: str = "float32"
 
 
 def fingerprint_files(paths: Iterable[Path]) -> str:
@@ -41,7 +43,7 @@ def fingerprint_files(paths: Iterable[Path]) -> str:
 
 
 def check_resumable(saved: Fingerprints, current: Fingerprints) -> None:
-    """Refuse to continue a run on other data, tokenizer, base model or number of learner ranks.
+    """Refuse to continue a run on other data, tokenizer, base model or layout of the learner.
 
     Raises:
         ConfigError: names everything that differs, with both fingerprints.
@@ -61,8 +63,14 @@ def check_resumable(saved: Fingerprints, current: Fingerprints) -> None:
 
 def _flat(prints: Fingerprints) -> dict[str, str]:
     data = {f"data {name}": print_ for name, print_ in sorted(prints.data.items())}
-    rest = {"tokenizer": prints.tokenizer, "model": prints.model}
-    return data | rest | {"learner.ranks": str(prints.world_size)}
+    rest = {
+        "tokenizer": prints.tokenizer,
+        "model": prints.model,
+        "learner.ranks": str(prints.world_size),
+        "learner.zero_stage": str(prints.zero_stage),
+        "model.dtype": prints.dtype,
+    }
+    return data | rest
 
 
 def code_version() -> str:
