@@ -323,6 +323,7 @@ def next_attempt(run_dir: Path) -> int:
 def _trajectory_fields(group: Group, trajectory: Trajectory) -> dict[str, Any]:
     score = trajectory.score
     versions = {s.policy_version for s in trajectory.spans if s.policy_version is not None}
+    generated = [span.token_ids for span in trajectory.spans if span.logprobs is not None]
     return {
         "group": group.id,
         "index": trajectory.index,
@@ -332,6 +333,7 @@ def _trajectory_fields(group: Group, trajectory: Trajectory) -> dict[str, Any]:
         "messages": [message.as_dict() for message in trajectory.messages],
         "gold": trajectory.task.answer,
         "tokens": trajectory.num_generated,
+        "token_ids": [token for ids in generated for token in ids.tolist()],
         "reward": score.reward if score else None,
         "terms": score.terms if score else {},
         "reason": score.reason if score else "",

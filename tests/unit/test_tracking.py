@@ -120,6 +120,7 @@ def test_a_trajectory_line_holds_what_a_reader_needs_with_control_characters_esc
     (line,) = read_log(tmp_path / TRAJECTORIES)
     assert line["messages"][-1] == {"role": "assistant", "content": reply}
     assert (line["tokens"], line["reward"], line["terms"]) == (3, 1.0, {"answer": 1.0})
+    assert len(line["token_ids"]) == 3
     assert (line["reason"], line["versions"], line["gold"]) == ("equal", [7], "15")
 
 
