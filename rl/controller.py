@@ -230,8 +230,11 @@ class Controller:
         if len(groups) < self.stage.batch_size:
             self.parts.tracker.log_event(
                 "short_batch",
-                message=f"step {self.step + 1} of {self.name} has {len(groups)} groups instead of "
-                f"{self.stage.batch_size}: the refill budget is spent, dropped {causes}",
+                stage=self.name,
+                step=self.step + 1,
+                groups=len(groups),
+                wanted=self.stage.batch_size,
+                dropped=causes,
             )
 
     def _check_mismatch(self, result: StepResult) -> None:

@@ -146,10 +146,11 @@ def test_when_the_refill_budget_is_spent_the_step_trains_on_what_it_has_and_says
         lambda r: Fate([0.0, 1.0] if r.group_id % 12 == 0 else [1.0, 1.0]),
     )
     assert world.trained == [[0], [12]]  # 4 slots and 8 refills a step
-    messages = [fields["message"] for kind, fields in world.events if kind == "short_batch"]
-    assert len(messages) == 2
-    assert "step 1 of stage has 1 groups instead of 4" in messages[0]
-    assert "11 all_correct" in messages[0]
+    said = {"stage": "stage", "groups": 1, "wanted": 4}
+    assert world.events == [
+        ("short_batch", {**said, "step": 1, "dropped": "11 all_correct"}),
+        ("short_batch", {**said, "step": 2, "dropped": "11 all_correct"}),
+    ]
 
 
 @pytest.mark.parametrize("staleness", [0, 2])
