@@ -7,8 +7,6 @@ carry a type that the caller lacks, or one that holds an unpicklable object.
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ import ray
 
 from configs.schema import RewardConfig
 from launch.console import send_output_to
+from launch.machine import deepspeed_accelerator, free_port
 from rollout.types import FloatArray, Group, IntArray, RolloutRequest
 
 if TYPE_CHECKING:
@@ -92,9 +91,7 @@ class LearnerRank:
     def address(self) -> tuple[str, int]:
         """Where rank 0 will listen for the others."""
         host = ray.util.get_node_ip_address()
-        with socket.socket() as probe:
-            probe.bind((host, 0))
-            return host, int(probe.getsockname()[1])
+        return host, free_port(host)
 
     def start(self, settings: LearnerSettings) -> None:
         from rl.learner import Learner
@@ -166,12 +163,8 @@ def actor_environment(threads: int, run_id: str) -> dict[str, Any]:
             # Threads that wait for each other sleep instead of spinning. Roles take turns on the
             # same cores: on a busy machine spinning made a training step nine times slower.
             "OMP_WAIT_POLICY": "PASSIVE",
-            "DS_ACCELERATOR": os.environ.get("DS_ACCELERATOR", "cpu" if not _has_gpu() else "cuda"),
+            "DS_ACCELERATOR": deepspeed_accelerator(),
             "ASSAY_RUN_ID": run_id,
             "TOKENIZERS_PARALLELISM": "false",
         }
     }
-
-
-def _has_gpu() -> bool:
-    return Path("/dev/nvidiactl").exists()

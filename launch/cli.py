@@ -45,6 +45,9 @@ def train(
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Skip and count unusable data rows.")
     ] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="In one process, without Ray: for debugging.")
+    ] = False,
 ) -> None:
     """Train a model: all stages of a preset, one after another."""
     from configs.load import load
@@ -60,7 +63,7 @@ def train(
     require(plan)
     from launch.train import run
 
-    raise typer.Exit(run(loaded, resume, new))
+    raise typer.Exit(run(loaded, resume, new, local))
 
 
 @config_app.command("show")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.schema import RunConfig
-from launch.models import Models
+from launch.models import Models, engine_settings
 
 # Before ray is imported anywhere: later it would break the start.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -23,17 +25,17 @@ from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environ
 from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet, Worker, within
 from rl.publish import SharedMemoryTransfer, Transfer
 from rl.types import LearnerSettings
-from rollout.engine import EngineSettings
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
 SHARED_GPU = 0.5  # what engine and learner rank each reserve of a GPU they share
 
 
-@dataclass(frozen=True, slots=True)
-class Fleets:
-    """Everything remote that a run uses."""
+@dataclass(slots=True)
+class RayFleets:
+    """Everything remote that a run uses: the `Fleets` of launch/pipeline.py as Ray actors."""
 
+    config: RunConfig
     rollouts: RolloutFleet
     rewards: RewardFleet
     learner: RayLearnerGroup
@@ -41,11 +43,33 @@ class Fleets:
     run_id: str
     over_nccl: bool
 
+    @property
+    def engines(self) -> Sequence[Worker]:
+        return self.rollouts.workers
+
     def transfer(self, folder: Path) -> Transfer:
-        """How weights travel: over NCCL between GPUs, else through a folder in shared memory."""
         if self.over_nccl:
             return NcclTransfer(self.learner)
-        return SharedMemoryTransfer(self.rollouts.workers, self.learner, folder)
+        return SharedMemoryTransfer(self.engines, self.learner, folder)
+
+    async def replace_learner(self, model: Path) -> None:
+        for rank in self.learner.ranks:
+            ray.kill(rank)
+        self.learner = await start_learner(self.config, model, self.logs, self.run_id)
+        if self.over_nccl:
+            await _connect_engines(self.config, self.rollouts, self.learner)
+
+
+@contextlib.asynccontextmanager
+async def ray_fleets(
+    config: RunConfig, models: Models, logs: Path, run_id: str
+) -> AsyncIterator[RayFleets]:
+    """Connect, start all fleets, and leave the cluster again when the block ends."""
+    connect(config)
+    try:
+        yield await start_fleets(config, models, logs, run_id)
+    finally:
+        disconnect()
 
 
 def connect(config: RunConfig) -> None:
@@ -73,7 +97,7 @@ def connect(config: RunConfig) -> None:
     )
 
 
-async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: str) -> Fleets:
+async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: str) -> RayFleets:
     """Start all actors at once; engines and ranks load while each other's do."""
     rollouts, learner, rewards = await asyncio.gather(
         _start_rollouts(config, models, logs, run_id),
@@ -85,7 +109,7 @@ async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: st
     over_nccl = on_gpus and not config.learner.colocate
     if over_nccl:
         await _connect_engines(config, rollouts, learner)
-    return Fleets(rollouts, rewards, learner, logs, run_id, over_nccl)
+    return RayFleets(config, rollouts, rewards, learner, logs, run_id, over_nccl)
 
 
 async def _connect_engines(
@@ -105,18 +129,7 @@ async def _connect_engines(
 async def _start_rollouts(
     config: RunConfig, models: Models, logs: Path, run_id: str
 ) -> RolloutFleet:
-    settings = EngineSettings(
-        model=str(models.engine),
-        dtype=config.model.dtype,
-        max_length=config.model.max_length,
-        stop_token_ids=models.stop_token_ids,
-        max_num_seqs=config.rollout.max_num_seqs,
-        threads=config.rollout.cpus,
-        kv_cache_gib=config.rollout.kv_cache_gib,
-        compile=config.rollout.compile,
-        gpus=config.rollout.gpus,
-        gpu_memory_utilization=config.rollout.gpu_memory_utilization,
-    )
+    settings = engine_settings(config, models)
     gpus = SHARED_GPU if config.learner.colocate else config.rollout.gpus
     options = _options(config.rollout.cpus, gpus, run_id)
     workers = []
@@ -184,16 +197,6 @@ def _options(cpus: int, gpus: float, run_id: str) -> dict[str, Any]:
         "runtime_env": actor_environment(cpus, run_id),
         "max_restarts": 0,
     }
-
-
-async def replace_learner(config: RunConfig, fleets: Fleets, model: Path) -> Fleets:
-    """New learner ranks on other weights, in place of the present ones."""
-    for rank in fleets.learner.ranks:
-        ray.kill(rank)
-    learner = await start_learner(config, model, fleets.logs, fleets.run_id)
-    if fleets.over_nccl:
-        await _connect_engines(config, fleets.rollouts, learner)
-    return replace(fleets, learner=learner)
 
 
 def disconnect() -> None:

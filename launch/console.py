@@ -32,10 +32,19 @@ ETA_WINDOW = 20  # steps whose mean duration predicts the rest
 
 
 class Console:
-    """A tracker sink: one line a step and an evaluation, with a live bar below on a terminal."""
+    """A tracker sink: one line a step and an evaluation, with a live bar below on a terminal.
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        self._rich = RichConsole(file=file, highlight=False, markup=False, emoji=False)
+    `live` False leaves the bar out: it would write over the prompt of a debugger.
+    """
+
+    def __init__(self, file: TextIO | None = None, live: bool = True) -> None:
+        self._rich = RichConsole(
+            file=file,
+            force_terminal=None if live else False,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
         self._durations: deque[float] = deque(maxlen=ETA_WINDOW)
         self._progress: Progress | None = None
         self._stage = ""

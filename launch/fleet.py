@@ -33,17 +33,17 @@ async def within(seconds: float, who: str, what: str, reply: Awaitable[T]) -> T:
     try:
         async with asyncio.timeout(seconds):
             return await reply
-    except TimeoutError:
-        raise FaultBudgetSpent(f"{who} did not finish {what} within {seconds:g} s") from None
-    except RayActorError as error:
-        raise FaultBudgetSpent(f"{who} died during {what}: {first_line(error)}") from error
-    except RayTaskError as error:
+    except RayTaskError as error:  # first: one that carries a TimeoutError is a TimeoutError too
         cause = error.cause
         if isinstance(cause, AssayError):
             raise cause from error
         raise FaultBudgetSpent(
             f"{who} failed in {what}: {type(cause).__name__}: {cause}"
         ) from error
+    except RayActorError as error:
+        raise FaultBudgetSpent(f"{who} died during {what}: {first_line(error)}") from error
+    except TimeoutError:
+        raise FaultBudgetSpent(f"{who} did not finish {what} within {seconds:g} s") from None
 
 
 def first_line(error: BaseException) -> str:
@@ -123,7 +123,20 @@ class RayLearnerGroup:
         )
         return values
 
+    async def begin_stage(self, reference: Path | None) -> None:
+        await self.call("begin_stage", "beginning a stage", _text(reference))
+
+    async def load_reference(self, reference: Path | None) -> None:
+        await self.call("load_reference", "loading the reference", _text(reference))
+
+    async def save(self, directory: Path) -> None:
+        await self.call("save", "saving a checkpoint", str(directory))
+
+    async def load(self, directory: Path) -> None:
+        await self.call("load", "loading a checkpoint", str(directory))
+
     async def call(self, method: str, what: str, *args: Any) -> Any:
+        """Call `method` on every rank; `what` tells what it does, should it fail."""
         replies = [
             within(
                 self.deadlines.step_s, f"learner rank {number}", what,
@@ -132,6 +145,10 @@ class RayLearnerGroup:
             for number, rank in enumerate(self.ranks)
         ]  # fmt: skip
         return (await asyncio.gather(*replies))[0]
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,19 @@ def sandbox_problem() -> str:
     return done.stderr.strip() if done.returncode else ""
 
 
+def deepspeed_accelerator() -> str:
+    """What DS_ACCELERATOR must say before DeepSpeed is imported, unless it says so already."""
+    present = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+    return os.environ.get("DS_ACCELERATOR", present)
+
+
+def free_port(host: str) -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
 def port_is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

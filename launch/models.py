@@ -12,6 +12,7 @@ from envs.finance import FinanceDemonstrations, FinanceTasks
 from rl.export import untied
 from rl.model import build_model, local_directory
 from rl.provenance import fingerprint_files
+from rollout.engine import EngineSettings
 from rollout.renderer import Renderer
 
 BASE_MODEL, ENGINE_MODEL = "base_model", "engine_model"
@@ -32,6 +33,22 @@ class Models:
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
         return tuple(self.renderer.stop_token_ids)
+
+
+def engine_settings(config: RunConfig, models: Models) -> EngineSettings:
+    """How every engine of a run is started."""
+    return EngineSettings(
+        model=str(models.engine),
+        dtype=config.model.dtype,
+        max_length=config.model.max_length,
+        stop_token_ids=models.stop_token_ids,
+        max_num_seqs=config.rollout.max_num_seqs,
+        threads=config.rollout.cpus,
+        kv_cache_gib=config.rollout.kv_cache_gib,
+        compile=config.rollout.compile,
+        gpus=config.rollout.gpus,
+        gpu_memory_utilization=config.rollout.gpu_memory_utilization,
+    )
 
 
 def prepare_models(config: RunConfig, run_dir: Path) -> Models:

@@ -3,34 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-import launch.cluster as cluster
-from configs.errors import Stopped
+from configs.errors import ConfigError, Stopped
 from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
 from configs.validate import enabled_stages
 from envs.types import Demonstration, Task
-from launch.cluster import Fleets
 from launch.models import Models
 from launch.tasks import GoldCheck, load_demonstrations, load_tasks, load_verifier
 from rl.checkpoint import LEARNER_DIR, MODEL_DIR, CheckpointStore, RunState
-from rl.controller import Controller, Parts, Progress
+from rl.controller import Controller, LearnerGroup, Parts, Progress
 from rl.curriculum import Mixture, UniformCurriculum
-from rl.evaluate import Evaluator, held_out
+from rl.evaluate import Evaluator, Rollouts, Scorer, held_out
 from rl.export import copy_settings
 from rl.ledger import Ledger
 from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
-from rl.publish import WeightPublisher
+from rl.publish import ServingEngine, Transfer, WeightPublisher, WeightSource
 from rl.sft import SupervisedStage
 from rl.tracking import START, FileTracker
 from rollout.types import IntArray
 
 Stage = Controller | SupervisedStage
+
+
+class Learners(LearnerGroup, WeightSource, Protocol):
+    """All learner ranks as one."""
+
+    async def begin_stage(self, reference: Path | None) -> None:
+        """Forget the optimizer's moments; `reference` is the model of the KL term, if any."""
+        ...
+
+    async def load_reference(self, reference: Path | None) -> None: ...
+
+    async def save(self, directory: Path) -> None: ...
+
+    async def load(self, directory: Path) -> None: ...
+
+
+class Fleets(Protocol):
+    """What a run trains with: Ray actors (cluster.py) or this very process (local.py)."""
+
+    @property
+    def rollouts(self) -> Rollouts: ...
+
+    @property
+    def rewards(self) -> Scorer: ...
+
+    @property
+    def learner(self) -> Learners: ...
+
+    @property
+    def engines(self) -> Sequence[ServingEngine]: ...
+
+    def transfer(self, folder: Path) -> Transfer:
+        """How weights travel from the learner to the engines; `folder` is in shared memory."""
+        ...
+
+    async def replace_learner(self, model: Path) -> None:
+        """Start the learner anew on other weights, in place of the present one."""
+        ...
 
 
 @dataclass(slots=True)
@@ -72,7 +109,7 @@ class Pipeline:
                 continue
             await self._run_stage(name, stage, resumed=number == done)
             await self._evaluate(evaluator, name)
-            if self._stop_requested:
+            if self._stop_requested and number + 1 < len(stages):
                 raise Stopped(f"stopped after stage {name}; continue with --resume")
 
     # Data
@@ -132,11 +169,11 @@ class Pipeline:
         state = self.state if resumed else None
         if config.start_from and state is None:
             await self._restart_learner(config.start_from)
-        reference = await self._reference(name, config)
+        reference = await self._reference(name, config, resumed)
         if state is None:
-            await self.fleets.learner.call("begin_stage", "beginning a stage", reference)
+            await self.fleets.learner.begin_stage(reference)
         else:
-            await self.fleets.learner.call("load_reference", "loading the reference", reference)
+            await self.fleets.learner.load_reference(reference)
         stage = self._make_stage(name, config)
         if state is not None:
             stage.step = state.step
@@ -187,26 +224,35 @@ class Pipeline:
             max_mismatch_kl=self.config.publish.max_mismatch_kl,
         )
 
-    async def _reference(self, name: str, config: StageConfig) -> str | None:
+    async def _reference(self, name: str, config: StageConfig, resumed: bool) -> Path | None:
         """The model of the KL term: the weights that the stage started from, also on resume."""
         if config.kind is StageKind.SFT or not config.algorithm.kl_coef:
             return None
         directory = self.run_dir.resolve() / "references" / name
-        if not (directory / "config.json").exists():
+        if not resumed:
+            shutil.rmtree(directory, ignore_errors=True)  # of an attempt that saved nothing
             await self.fleets.learner.write_weights(directory)
             copy_settings(self.models.engine, directory)
-        return str(directory)
+        elif not (directory / "config.json").exists():
+            raise ConfigError(
+                f"{directory} is gone: the weights that stage {name} began with, which its KL term "
+                "refers to; restore it, or start a new run"
+            )
+        return directory
 
     async def _restart_learner(self, checkpoint: str) -> None:
         """Replace the learner ranks by new ones on the weights of a checkpoint or model."""
         source = Path(checkpoint)
         model = source / MODEL_DIR if (source / MODEL_DIR).is_dir() else source
-        self.fleets = await cluster.replace_learner(self.config, self.fleets, model)
+        await self.fleets.replace_learner(model)
         await self._publish(self.policy_version + 1)
 
     async def _evaluate(self, evaluator: Evaluator, stage: str) -> None:
         record = await evaluator.run(stage, self.policy_version)
         self.tracker.log_evaluation(record)
+        if left_out := len(evaluator.tasks) - len(record.results):
+            message = f"evaluation after {stage}: {left_out} tasks left out, faults gave no verdict"
+            self.tracker.log_event("notice", source="evaluation", message=message)
         self._warn_below_gate(stage, record.results)
 
     def _warn_below_gate(self, stage: str, results: Any) -> None:
@@ -228,7 +274,7 @@ class Pipeline:
 
     def _publisher(self) -> WeightPublisher:
         return WeightPublisher(
-            engines=self.fleets.rollouts.workers,
+            engines=self.fleets.engines,
             learner=self.fleets.learner,
             transfer=self.fleets.transfer(self.weights_folder),
             probes=self._probes(),
@@ -252,8 +298,7 @@ class Pipeline:
             check_resumable(self.state.fingerprints, self._fingerprints)
             checkpoint = self.store.latest()
             assert checkpoint is not None, "the state came from a checkpoint"
-            learner_dir = str(checkpoint.learner_dir.resolve())
-            await self.fleets.learner.call("load", "loading a checkpoint", learner_dir)
+            await self.fleets.learner.load(checkpoint.learner_dir.resolve())
             self.policy_version = self.state.policy_version
         await self._publish(self.policy_version)
 
@@ -286,6 +331,6 @@ class Pipeline:
     async def _write_checkpoint(self, directory: Path) -> None:
         learner = self.fleets.learner
         directory = directory.resolve()
-        await learner.call("save", "saving a checkpoint", str(directory / LEARNER_DIR))
+        await learner.save(directory / LEARNER_DIR)
         await learner.write_weights(directory / MODEL_DIR)
         copy_settings(self.models.engine, directory / MODEL_DIR)

@@ -9,21 +9,23 @@ report.json, report.md, plots/                                              (lau
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import launch.cluster as cluster  # before anything imports ray
 from configs.errors import AssayError, ConfigError
 from configs.load import LoadedConfig, save_unresolved, to_yaml
+from configs.schema import RunConfig
 from launch.console import Console, log_dir, quiet_output
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id
-from launch.models import prepare_models
-from launch.pipeline import Pipeline
+from launch.models import Models, prepare_models
+from launch.pipeline import Fleets, Pipeline
 from launch.report import write_report
 from rl.checkpoint import CheckpointStore, RunState, latest_checkpoint, load_state
 from rl.provenance import code_version, package_versions
@@ -33,11 +35,16 @@ CHECKPOINTS = "checkpoints"
 CONFIG = "config.yaml"
 INTERRUPTED = 130
 
+OpenedFleets = contextlib.AbstractAsyncContextManager[Fleets]
+StartFleets = Callable[[RunConfig, Models, Path, str], OpenedFleets]
 
-def run(loaded: LoadedConfig, resume: bool = False, new: bool = False) -> int:
+
+def run(loaded: LoadedConfig, resume: bool = False, new: bool = False, local: bool = False) -> int:
     """Train, and return the exit code: 0 done, 130 interrupted.
 
     `resume` continues from the last checkpoint; `new` moves an earlier run of that name aside.
+    `local` keeps everything in this process, without Ray, and its output on the terminal, so that
+    breakpoints work.
 
     Raises:
         AssayError: anything that has an exit code of its own, Stopped (6) among them.
@@ -50,9 +57,10 @@ def run(loaded: LoadedConfig, resume: bool = False, new: bool = False) -> int:
     save_unresolved(loaded, run_dir / CONFIG)
     run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
     logs = log_dir(run_dir, next_attempt(run_dir)).resolve()
-    with quiet_output(logs / "driver.log") as terminal, PeakMemory(run_id) as memory:
+    output = contextlib.nullcontext(sys.stdout) if local else quiet_output(logs / "driver.log")
+    with output as terminal, PeakMemory(run_id) as memory:
         sinks = {
-            "console": lambda: Console(terminal),
+            "console": lambda: Console(terminal, live=not local),
             **outside_sinks(loaded.config.tracking, run_dir, loaded.config.name),
         }
         tracker = FileTracker(
@@ -63,7 +71,8 @@ def run(loaded: LoadedConfig, resume: bool = False, new: bool = False) -> int:
         )
         status = "failed"
         try:
-            asyncio.run(_train(loaded, run_dir, logs, run_id, state, tracker))
+            start = _in_this_process if local else _on_ray
+            asyncio.run(_train(loaded, run_dir, logs, run_id, state, tracker, start))
             status = "done"
         except AssayError as error:
             status = type(error).__name__
@@ -87,6 +96,7 @@ async def _train(
     run_id: str,
     state: RunState | None,
     tracker: FileTracker,
+    start: StartFleets,
 ) -> None:
     config, text = loaded.config, to_yaml(loaded.tree)
     tracker.log_event(
@@ -99,16 +109,28 @@ async def _train(
     )
     models = prepare_models(config, run_dir)
     weights = _shared_memory(run_id)
-    cluster.connect(config)
+    store = CheckpointStore(run_dir / CHECKPOINTS, config.checkpoint.keep)
     try:
-        fleets = await cluster.start_fleets(config, models, logs, run_id)
-        store = CheckpointStore(run_dir / CHECKPOINTS, config.checkpoint.keep)
-        pipeline = Pipeline(config, text, models, fleets, store, tracker, weights, run_dir, state)
-        _stop_on_sigterm(pipeline.request_stop)
-        await pipeline.run()
+        async with start(config, models, logs, run_id) as fleets:
+            pipeline = Pipeline(
+                config, text, models, fleets, store, tracker, weights, run_dir, state
+            )
+            _stop_on_sigterm(pipeline.request_stop)
+            await pipeline.run()
     finally:
-        cluster.disconnect()
         shutil.rmtree(weights, ignore_errors=True)
+
+
+def _on_ray(config: RunConfig, models: Models, logs: Path, run_id: str) -> OpenedFleets:
+    from launch.cluster import ray_fleets
+
+    return ray_fleets(config, models, logs, run_id)
+
+
+def _in_this_process(config: RunConfig, models: Models, logs: Path, run_id: str) -> OpenedFleets:
+    from launch.local import local_fleets
+
+    return local_fleets(config, models)
 
 
 def _starting_state(run_dir: Path, resume: bool) -> RunState | None:

@@ -42,6 +42,10 @@ class Engine(Protocol):
         """Replace the weights in place; requests in flight go on under the new ones."""
         ...
 
+    def close(self) -> None:
+        """Stop for good."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -232,3 +236,4 @@ class VllmEngine:
 
     def close(self) -> None:
         self._llm.shutdown()
+        del self._llm  # its own end, left to the interpreter's, fails

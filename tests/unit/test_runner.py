@@ -91,6 +91,9 @@ class ScriptedEngine:
     async def load_weights(self, directory: Path, version: int) -> None:
         raise NotImplementedError
 
+    def close(self) -> None:
+        raise NotImplementedError
+
 
 @dataclass
 class Dialogue:

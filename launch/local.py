@@ -1,0 +1,189 @@
+"""The whole system in one process, without Ray: `assay train PRESET --local`.
+
+For debugging, where breakpoints in the runner, the environments, the verifier and the learner work,
+and for fast tests. One learner rank, and no deadlines: one may stay at a breakpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import ConfigError
+from configs.schema import RunConfig
+from launch.environments import make_env
+from launch.machine import deepspeed_accelerator, free_port
+from launch.models import Models, engine_settings
+from launch.tasks import Verifier, load_verifier
+from rewards.scoring import score_group
+from rl.publish import SharedMemoryTransfer, Transfer
+from rl.types import Batch, LearnerSettings, StepResult
+from rollout.engine import Engine, VllmEngine
+from rollout.runner import Runner
+from rollout.types import FloatArray, Group, IntArray, RolloutRequest
+
+if TYPE_CHECKING:
+    from rl.learner import Learner
+
+LOOPBACK = "127.0.0.1"
+
+StartEngine = Callable[[RunConfig, Models], Awaitable[Engine]]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWorker:
+    """A rollout worker: an engine and the runner on top of it."""
+
+    name: str
+    engine: Engine
+    runner: Runner
+
+    async def load_weights(self, directory: Path, version: int) -> None:
+        await self.engine.load_weights(directory, version)
+
+    async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
+        return await self.engine.logprobs(sequences)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRollouts:
+    """Groups go round the workers."""
+
+    workers: Sequence[LocalWorker]
+
+    async def run(self, request: RolloutRequest) -> Group:
+        return await self.workers[request.group_id % len(self.workers)].runner.run(request)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalScorer:
+    verifier: Verifier
+
+    async def score(self, group: Group) -> Group:
+        return score_group(group, self.verifier)
+
+
+class LocalLearner:
+    """One learner rank in a thread of its own, so that engines go on while it trains."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner")
+        self._learner: Learner
+
+    async def start(self, model: Path) -> None:
+        os.environ["DS_ACCELERATOR"] = deepspeed_accelerator()
+        settings = LearnerSettings(
+            model=str(model),
+            dtype=self._config.model.dtype,
+            config=self._config.learner,
+            master_address=LOOPBACK,
+            master_port=free_port(LOOPBACK),
+        )
+
+        def load() -> Learner:
+            from rl.learner import Learner
+
+            return Learner(settings)
+
+        self._learner = await self._call(load)
+
+    async def step(self, batch: Batch) -> StepResult:
+        result: StepResult = await self._call(self._learner.step, batch)
+        return result
+
+    async def write_weights(self, directory: Path) -> None:
+        await self._call(self._learner.write_weights, directory)
+
+    async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
+        values: list[FloatArray] = await self._call(self._learner.logprobs, sequences)
+        return values
+
+    async def begin_stage(self, reference: Path | None) -> None:
+        await self._call(self._learner.begin_stage)
+        await self.load_reference(reference)
+
+    async def load_reference(self, reference: Path | None) -> None:
+        await self._call(self._learner.load_reference, reference)
+
+    async def save(self, directory: Path) -> None:
+        await self._call(self._learner.save, directory)
+
+    async def load(self, directory: Path) -> None:
+        await self._call(self._learner.load, directory)
+
+    async def close(self) -> None:
+        await self._call(self._learner.close)
+        self._thread.shutdown()
+
+    async def _call(self, method: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, method, *args)
+
+
+@dataclass(slots=True)
+class LocalFleets:
+    """The `Fleets` of launch/pipeline.py as plain objects."""
+
+    config: RunConfig
+    rollouts: LocalRollouts
+    rewards: LocalScorer
+    learner: LocalLearner
+
+    @property
+    def engines(self) -> Sequence[LocalWorker]:
+        return self.rollouts.workers
+
+    def transfer(self, folder: Path) -> Transfer:
+        return SharedMemoryTransfer(self.engines, self.learner, folder)
+
+    async def replace_learner(self, model: Path) -> None:
+        await self.learner.close()
+        self.learner = LocalLearner(self.config)
+        await self.learner.start(model)
+
+
+async def start_vllm(config: RunConfig, models: Models) -> VllmEngine:
+    # Threads are running here already, and a fork would copy their locks.
+    os.environ["VLLM_WORKER_MULTIPROCESSING_METHOD"] = "spawn"
+    engine = VllmEngine(engine_settings(config, models))
+    await engine.warm_up()
+    return engine
+
+
+@contextlib.asynccontextmanager
+async def local_fleets(
+    config: RunConfig, models: Models, start_engine: StartEngine = start_vllm
+) -> AsyncIterator[LocalFleets]:
+    """Start engines and learner in this process, and close them when the block ends.
+
+    Raises:
+        ConfigError: more than one learner rank is asked for.
+    """
+    if config.learner.ranks > 1:
+        raise ConfigError(
+            f"learner.ranks is {config.learner.ranks}, but --local trains with one rank: "
+            "add learner.ranks=1, or leave --local out"
+        )
+    async with contextlib.AsyncExitStack() as closing:
+        workers = []
+        for number in range(config.rollout.workers):
+            engine = await start_engine(config, models)
+            closing.callback(engine.close)
+            runner = Runner(engine, models.renderer, make_env, rollout_s=math.inf)
+            workers.append(LocalWorker(f"rollout worker {number}", engine, runner))
+        learner = LocalLearner(config)
+        await learner.start(models.source)
+        fleets = LocalFleets(
+            config, LocalRollouts(workers), LocalScorer(load_verifier(config.reward)), learner
+        )
+        try:
+            yield fleets
+        finally:
+            await fleets.learner.close()
