@@ -119,8 +119,9 @@ class LocalLearner:
     async def load(self, directory: Path) -> None:
         await self._call(self._learner.load, directory)
 
-    async def close(self) -> None:
-        await self._call(self._learner.close)
+    def close(self) -> None:
+        """End the thread. The process group stays open: DeepSpeed would not find its groups again
+        when another learner of this process follows."""
         self._thread.shutdown()
 
     async def _call(self, method: Callable[..., Any], *args: Any) -> Any:
@@ -144,7 +145,7 @@ class LocalFleets:
         return SharedMemoryTransfer(self.engines, self.learner, folder)
 
     async def replace_learner(self, model: Path) -> None:
-        await self.learner.close()
+        self.learner.close()
         self.learner = LocalLearner(self.config)
         await self.learner.start(model)
 
@@ -178,12 +179,12 @@ async def local_fleets(
             closing.callback(engine.close)
             runner = Runner(engine, models.renderer, make_env, rollout_s=math.inf)
             workers.append(LocalWorker(f"rollout worker {number}", engine, runner))
-        learner = LocalLearner(config)
-        await learner.start(models.source)
         fleets = LocalFleets(
-            config, LocalRollouts(workers), LocalScorer(load_verifier(config.reward)), learner
+            config,
+            LocalRollouts(workers),
+            LocalScorer(load_verifier(config.reward)),
+            LocalLearner(config),
         )
-        try:
-            yield fleets
-        finally:
-            await fleets.learner.close()
+        closing.callback(lambda: fleets.learner.close())
+        await fleets.learner.start(models.source)
+        yield fleets

@@ -1,0 +1,233 @@
+"""A whole training in one process: pipeline, controller, DeepSpeed learner, publish, checkpoints.
+
+Only the engine is not the real one (tests/integration/torch_engine.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from configs.errors import ConfigError, Stopped
+from configs.load import load, to_yaml
+from configs.schema import BuildConfig
+from launch.local import local_fleets
+from launch.models import prepare_models
+from launch.pipeline import Pipeline
+from launch.report import write_report
+from rl.checkpoint import CheckpointStore, RunState, latest_checkpoint, load_state
+from rl.jsonl import read_log
+from rl.model import build_model
+from rl.tracking import FileTracker, StepRecord
+from tests.integration.torch_engine import start_torch_engine
+
+PRESET = """
+name: local
+model: {max_length: 128}
+learner: {token_budget: 1024}
+reward: {verifier: "tests.integration.torch_engine:EvenSum"}
+stages:
+  sft:
+    kind: sft
+    order: 1
+    steps: 3
+    batch_size: 4
+    tasks: {finance: {source: finance}}
+  reasoning:
+    kind: rl
+    order: 2
+    steps: 4
+    batch_size: 2
+    group_size: 4
+    max_tokens: 8
+    learning_rate: 1.0e-3
+    warmup_steps: 0
+    tasks: {finance: {source: finance}}
+evaluation:
+  num_tasks: 3
+  samples: 2
+  max_tokens: 6
+  tasks: {finance: {source: finance, split: heldout}}
+checkpoint: {every: 1}
+"""
+
+
+class StoppingTracker(FileTracker):
+    """Calls `stop` once `stop_after` steps are logged."""
+
+    stop_after = -1
+    stop: Callable[[], None]
+
+    def log_step(self, record: StepRecord) -> None:
+        super().log_step(record)
+        self.stop_after -= 1
+        if self.stop_after == 0:
+            self.stop()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("model")
+    build = BuildConfig(
+        num_layers=1, hidden_size=64, intermediate_size=96, num_heads=2, num_kv_heads=1,
+        vocab_size=300,
+    )  # fmt: skip
+    build_model(build, 3, directory, ["Fees were 384 in 2021 and 512 in 2022. What changed?"])
+    return directory
+
+
+@pytest.fixture
+def train(model: Path, tmp_path: Path) -> Callable[..., Path]:
+    preset = tmp_path / "local.yaml"
+    preset.write_text(PRESET)
+
+    async def go(pipeline_of: Callable[..., Pipeline], config: Any, models: Any) -> None:
+        async with local_fleets(config, models, start_torch_engine) as fleets:
+            await pipeline_of(fleets).run()
+
+    def run(name: str, *changes: str, resume: bool = False, stop_after: int = -1) -> Path:
+        run_dir = tmp_path / name
+        loaded = load(str(preset), [f"name={name}", f"model.path={model}", *changes])
+        state: RunState | None = None
+        if resume:
+            checkpoint = latest_checkpoint(run_dir / "checkpoints")
+            assert checkpoint is not None
+            state = load_state(checkpoint)
+        tracker = StoppingTracker(run_dir, state=state.tracker if state else None)
+        tracker.stop_after = stop_after
+        (run_dir / "weights").mkdir(exist_ok=True)
+        models = prepare_models(loaded.config, run_dir)
+
+        def pipeline_of(fleets: Any) -> Pipeline:
+            store = CheckpointStore(run_dir / "checkpoints", keep=2)
+            pipeline = Pipeline(
+                loaded.config, to_yaml(loaded.tree), models, fleets, store, tracker,
+                run_dir / "weights", run_dir, state,
+            )  # fmt: skip
+            tracker.stop = pipeline.request_stop
+            return pipeline
+
+        try:
+            asyncio.run(go(pipeline_of, loaded.config, models))
+        finally:
+            tracker.close()
+        return run_dir
+
+    return run
+
+
+def weights_of(directory: Path) -> dict[str, Any]:
+    weights: dict[str, Any] = load_file(directory / "model.safetensors")
+    return weights
+
+
+def final_weights(run_dir: Path) -> dict[str, Any]:
+    checkpoint = latest_checkpoint(run_dir / "checkpoints")
+    assert checkpoint is not None
+    return weights_of(checkpoint.model_dir)
+
+
+def steps(run_dir: Path) -> list[dict[str, Any]]:
+    return list(read_log(run_dir / "metrics.jsonl"))
+
+
+def test_all_stages_run_and_everything_adds_up(train: Callable[..., Path], model: Path) -> None:
+    run_dir = train("whole")
+    lines = steps(run_dir)
+    assert [(line["stage"], line["step"]) for line in lines] == [
+        *(("sft", step) for step in (1, 2, 3)),
+        *(("reasoning", step) for step in (1, 2, 3, 4)),
+    ]
+    assert [line["policy_version"] for line in lines] == [0, 0, 0, 2, 3, 4, 5]
+    report = write_report(run_dir)
+    assert report.groups.add_up
+    assert (report.groups.trained, report.groups.owed) == (8, 0)
+    assert list(report.stages) == ["start", "sft", "reasoning"]
+    assert all(stage.accuracy.tasks == 3 for stage in report.stages.values())
+    assert report.max_logprob_difference is not None
+    assert report.max_logprob_difference < 1e-4
+    assert report.max_mismatch_kl is not None
+    assert report.max_mismatch_kl < 1e-6
+    start = weights_of(model)
+    assert any(not np.array_equal(start[n], w) for n, w in final_weights(run_dir).items())
+    assert list((run_dir / "weights").iterdir()) == []
+
+
+@pytest.mark.parametrize("stop_after", [2, 3, 5, 7], ids=["sft", "sft's end", "rl", "rl's end"])
+def test_a_stopped_run_resumes_exactly(train: Callable[..., Path], stop_after: int) -> None:
+    through = train("through")
+    with pytest.raises(Stopped):
+        train("stopped", stop_after=stop_after)
+    assert len(steps(train("stopped", resume=True))) == 7
+    again = through.with_name("stopped")
+    for one, other in zip(steps(through), steps(again), strict=True):
+        timings = ("time", "elapsed_s")
+        for name in one.keys() - {n for n in one if n.startswith("time/") or n in timings}:
+            assert one[name] == pytest.approx(other[name], abs=1e-6), name
+    said = [
+        [(t["task_id"], t["messages"], t["reward"]) for t in read_log(run / "trajectories.jsonl")]
+        for run in (through, again)
+    ]
+    assert said[0] == said[1]
+    answers = [
+        [[(r["task_id"], r["num_correct"]) for r in evaluation["results"]] for evaluation in log]
+        for log in (read_log(run / "evaluations.jsonl") for run in (through, again))
+    ]
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 3
+    weights = final_weights(again)
+    for name, value in final_weights(through).items():
+        np.testing.assert_allclose(value, weights[name], atol=1e-6, err_msg=name)
+
+
+def test_generation_goes_on_while_the_learner_works(train: Callable[..., Path]) -> None:
+    run_dir = train(
+        "ahead", "rollout.workers=2", "stages.sft.enabled=false", "stages.reasoning.max_staleness=1"
+    )  # fmt: skip
+    lines = steps(run_dir)
+    assert max(line["staleness/max"] for line in lines) == 1
+    assert sum(line["group/trained"] for line in lines) == 8
+
+
+def test_a_stage_starts_from_a_checkpoint_with_its_own_reference(
+    train: Callable[..., Path], model: Path
+) -> None:
+    short = (
+        "stages.sft.enabled=false",
+        "stages.reasoning.steps=2",
+        "stages.reasoning.batch_size=1",
+    )
+    first = train("first", *short)
+    checkpoint = latest_checkpoint(first / "checkpoints")
+    assert checkpoint is not None
+    kl = "stages.reasoning.algorithm.kl_coef=0.1"
+    second = train("second", *short, kl, f"stages.reasoning.start_from={checkpoint.path}")
+    reference = weights_of(second / "references" / "reasoning")
+    for name, value in final_weights(first).items():
+        np.testing.assert_array_equal(value, reference[name], err_msg=name)
+    assert steps(second)[0]["policy/kl_ref"] == pytest.approx(0.0, abs=1e-6)
+
+    stopped = ("third", *short, kl)
+    with pytest.raises(Stopped):
+        train(*stopped, stop_after=1)
+    (second.with_name("third") / "references" / "reasoning" / "config.json").unlink()
+    with pytest.raises(ConfigError, match="references/reasoning is gone"):
+        train(*stopped, resume=True)
+
+
+def test_ray_is_not_even_imported() -> None:
+    program = "import sys, launch.local, launch.train; sys.exit('ray' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_several_learner_ranks_are_refused(train: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match=r"learner.ranks is 2, but --local"):
+        train("ranks", "learner.ranks=2")
