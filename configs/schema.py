@@ -239,7 +239,7 @@ class StageConfig:
     max_staleness: int = 0
     """Versions a trained token may lie behind the weights (0: synchronous)."""
     lookahead: int = 1
-    """Groups that may be consumed ahead of the oldest one still missing."""
+    """Groups, from the oldest missing one on, that may be consumed next (1: strictly in order)."""
     refill_budget: float = 2.0
     """Groups that may replace dropped ones, in batch_sizes; then the step trains on what it has."""
     max_empty_steps: int = 10
