@@ -152,6 +152,7 @@ class Pipeline:
             rollouts=self.fleets.rollouts,
             scorer=self.fleets.rewards,
             seed=self.config.seed,
+            slots=self.config.rollout.workers * self.config.rollout.max_num_seqs,
         )
 
     def _probes(self) -> list[IntArray]:

@@ -45,19 +45,30 @@ def held_out(sets: Sequence[TaskSet], num_tasks: int) -> list[Task]:
 
 @dataclass(frozen=True, slots=True)
 class Evaluator:
-    """Evaluates the policy that the engines serve, always on the same tasks with the same seeds."""
+    """Evaluates the policy that the engines serve, always on the same tasks with the same seeds.
+
+    `slots` is how many sequences the engines decode at once. About twice as many are asked for: so
+    engines stay busy, while deadlines and the time of an answer do not depend on `num_tasks`.
+    """
 
     tasks: Sequence[Task]
     config: EvaluationConfig
     rollouts: Rollouts
     scorer: Scorer
     seed: int
+    slots: int = 256
 
     async def run(self, stage: str, policy_version: int) -> EvaluationRecord:
         """Answer every task; one whose samples, or whose greedy answer, have no verdict is left
         out: a fault is not a wrong answer. `len(tasks) - len(results)` says how many."""
         started = time.monotonic()
-        results = await asyncio.gather(*(self._task(i, t) for i, t in enumerate(self.tasks)))
+        turn = asyncio.Semaphore(1 + 2 * self.slots // (self.config.samples + 1))
+
+        async def in_turn(number: int, task: Task) -> TaskResult | None:
+            async with turn:
+                return await self._task(number, task)
+
+        results = await asyncio.gather(*(in_turn(i, task) for i, task in enumerate(self.tasks)))
         return EvaluationRecord(
             stage=stage,
             policy_version=policy_version,

@@ -141,7 +141,7 @@ class World:
         return sum(record.metrics.get(metric, 0.0) for record in self.records)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FakeRollouts:
     world: World
 
@@ -174,7 +174,7 @@ class FakeScorer:
         return replace(group, trajectories=tuple(scored))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FakeLearner:
     world: World
 
@@ -196,7 +196,7 @@ class FakeLearner:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FakePublisher:
     world: World
 
@@ -206,7 +206,7 @@ class FakePublisher:
         return PublishReport(0.0, self.world.publish_s)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FakeTracker:
     world: World
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 
@@ -12,7 +13,7 @@ from envs.finance import FinanceTasks
 from envs.types import TaskSet
 from rl.evaluate import Evaluator, held_out, is_correct
 from rl.tracking import EvaluationRecord
-from rollout.types import RolloutRequest
+from rollout.types import Group, RolloutRequest
 from tests.fakes import Decide, FakeRollouts, FakeScorer, Fate, NumberedTasks, World, simulate
 
 
@@ -101,6 +102,27 @@ def test_faults_are_left_out_and_are_no_wrong_answers() -> None:
     results = {faulty[result.task_id]: result for result in record.results}
     assert set(results) == {"one sample", "none"}
     assert (results["one sample"].num_samples, results["one sample"].num_correct) == (2, 1)
+
+
+def test_the_engines_are_kept_busy_and_not_flooded() -> None:
+    @dataclass
+    class Counting(FakeRollouts):
+        now: int = 0
+        peak: int = 0
+
+        async def run(self, request: RolloutRequest) -> Group:
+            self.now += len(request.seeds)
+            self.peak = max(self.peak, self.now)
+            group = await FakeRollouts.run(self, request)
+            self.now -= len(request.seeds)
+            return group
+
+    tasks = held_out([NumberedTasks(500)], 200)
+    rollouts = Counting(World(right_in(1)))
+    config = EvaluationConfig(samples=3)
+    record = simulate(Evaluator(tasks, config, rollouts, FakeScorer(), 17, slots=40).run("x", 0))
+    assert len(record.results) == 200
+    assert 40 <= rollouts.peak <= 2 * 40 + 4
 
 
 def test_only_a_full_score_is_a_right_answer() -> None:

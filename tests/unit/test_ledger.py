@@ -74,9 +74,10 @@ def test_a_group_that_is_asked_for_again_keeps_its_place() -> None:
 
 def test_a_group_is_not_asked_for_without_end() -> None:
     ledger = ledger_of(1)
+    for _ in range(MAX_ATTEMPTS - 1):
+        ledger.reissue(ledger.owed[0])
     with pytest.raises(FaultBudgetSpent, match=f"group 0 was asked for {MAX_ATTEMPTS} times"):
-        for _ in range(MAX_ATTEMPTS):
-            ledger.reissue(ledger.owed[0])
+        ledger.reissue(ledger.owed[0])
 
 
 def test_a_lost_group_is_noticed() -> None:
