@@ -115,7 +115,8 @@ class Controller:
                 while self.step < self.stage.steps:
                     await self._one_step()
                     if self.stop_requested:
-                        raise Stopped(f"stopped after step {self.step} of stage {self.name}")
+                        where = f"step {self.step} of stage {self.name}"
+                        raise Stopped(f"stopped after {where}; continue with --resume")
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
             raise first from first.__cause__
@@ -128,7 +129,7 @@ class Controller:
 
     async def _one_step(self) -> None:
         times, version = StepTimes.begin(), self.policy_version
-        dispatched = self.ledger.dispatched
+        dispatched, duplicates = self.ledger.dispatched, self.ledger.duplicates
         groups, dropped, seen = await self._collect()
         times.collected()
         self._check_size(groups, dropped)
@@ -146,7 +147,7 @@ class Controller:
         metrics |= {f"group/dropped/{reason}": float(n) for reason, n in dropped.items()}
         metrics["group/dispatched"] = float(self.ledger.dispatched - dispatched)
         metrics["group/owed"] = float(self.ledger.num_owed)
-        metrics["group/duplicates"] = float(self.ledger.duplicates)
+        metrics["group/duplicates"] = float(self.ledger.duplicates - duplicates)
         record = StepRecord(
             self.name, "rl", self.step, self.stage.steps, self.policy_version, metrics
         )

@@ -70,7 +70,8 @@ class SupervisedStage:
             )
             await self.save(self)
             if self.stop_requested:
-                raise Stopped(f"stopped after step {self.step} of stage {self.name}")
+                where = f"step {self.step} of stage {self.name}"
+                raise Stopped(f"stopped after {where}; continue with --resume")
 
     def curriculum_state(self) -> dict[str, Any]:
         return self._state

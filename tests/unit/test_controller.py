@@ -185,7 +185,7 @@ def test_a_duplicate_is_dropped_and_counted_and_the_group_asked_for_again() -> N
         return Fate((0.0, 1.0), answer_of=5 if doubled else None)
 
     world, controller = play(rl_stage(steps=3, max_staleness=1), decide)
-    assert controller.ledger.duplicates == 2
+    assert controller.ledger.duplicates == world.total("group/duplicates") == 2
     assert [group for step in world.trained for group in step] == list(range(12))
     again = [request for request in world.requests if request.group_id == 6]
     assert [request.attempt for request in again] == [0, 1, 2]
