@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
+import signal
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from rl.types import LearnerSettings
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
+STOP_S = 60.0
 SHARED_GPU = 0.5  # what engine and learner rank each reserve of a GPU they share
 
 
@@ -65,22 +68,34 @@ async def ray_fleets(
     config: RunConfig, models: Models, logs: Path, run_id: str
 ) -> AsyncIterator[RayFleets]:
     """Connect, start all fleets, and leave the cluster again when the block ends."""
-    connect(config)
-    try:
-        yield await start_fleets(config, models, logs, run_id)
-    finally:
-        disconnect()
+    with connected(config):
+        fleets = await start_fleets(config, models, logs, run_id)
+        yield fleets
+        await stop_engines(fleets.rollouts)
 
 
-def connect(config: RunConfig) -> None:
+@contextlib.contextmanager
+def connected(config: RunConfig) -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names (a submitted job has it set), or start a local one.
 
     A local cluster declares as many CPUs as the run reserves: on a laptop the roles take turns on
-    the same cores.
+    the same cores. It ends with the block, with all its processes, or when this process dies.
     """
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    private = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # 0700; Ray opens its own to everybody
     if os.environ.get("RAY_ADDRESS"):
         ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
-        return
+    else:
+        _start_local_cluster(config, private / "ray")
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in place, which exits at once
+    try:
+        yield
+    finally:
+        ray.shutdown()
+    shutil.rmtree(private, ignore_errors=True)  # Ray's own logs, which stay after a failure
+
+
+def _start_local_cluster(config: RunConfig, folder: Path) -> None:
     needed = (
         config.rollout.workers * config.rollout.cpus
         + config.learner.ranks * config.learner.cpus
@@ -93,7 +108,7 @@ def connect(config: RunConfig) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=tempfile.mkdtemp(prefix="assay-ray-"),  # 0700, unlike Ray's own default
+        _temp_dir=str(folder),
     )
 
 
@@ -199,6 +214,7 @@ def _options(cpus: int, gpus: float, run_id: str) -> dict[str, Any]:
     }
 
 
-def disconnect() -> None:
-    """Leave the cluster; one that `connect` started is stopped with all its processes."""
-    ray.shutdown()
+async def stop_engines(rollouts: RolloutFleet) -> None:
+    """Let every engine end by itself: one that is killed leaves its shared memory behind."""
+    replies = [within(STOP_S, w.name, "stopping", w.actor.stop.remote()) for w in rollouts.workers]
+    await asyncio.gather(*replies)

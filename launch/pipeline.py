@@ -12,22 +12,23 @@ from typing import Any, Protocol
 import numpy as np
 
 from configs.errors import ConfigError, Stopped
-from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
+from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
 from envs.types import Demonstration, Task
 from launch.models import Models
-from launch.tasks import GoldCheck, load_demonstrations, load_tasks, load_verifier
-from rl.checkpoint import LEARNER_DIR, MODEL_DIR, CheckpointStore, RunState
+from rl.checkpoint import LEARNER_DIR, MODEL_DIR, Checkpoint, CheckpointStore, RunState
 from rl.controller import Controller, LearnerGroup, Parts, Progress
 from rl.curriculum import Mixture, UniformCurriculum
-from rl.evaluate import Evaluator, Rollouts, Scorer, held_out
+from rl.evaluate import Evaluator, Rollouts, Scorer
 from rl.export import copy_settings
 from rl.ledger import Ledger
-from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
+from rl.provenance import Fingerprints, code_version, package_versions
 from rl.publish import ServingEngine, Transfer, WeightPublisher, WeightSource
 from rl.sft import SupervisedStage
 from rl.tracking import START, FileTracker
 from rollout.types import IntArray
+
+REFERENCES = "references"
 
 Stage = Controller | SupervisedStage
 
@@ -70,111 +71,99 @@ class Fleets(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a run is made of, all of it read and checked before anything is started.
+
+    `config_text` is the configuration as written, unresolved; `checkpoint`, and the `state` in it,
+    what a resumed run continues from.
+    """
+
+    config: RunConfig
+    config_text: str
+    run_dir: Path
+    models: Models
+    data: Mapping[str, Mixture[Any]]
+    held_out: Sequence[Task]
+    fingerprints: Fingerprints
+    checkpoint: Checkpoint | None = None
+    state: RunState | None = None
+
+
 @dataclass(slots=True)
 class Pipeline:
     """Runs what is left of a run: everything, or what comes after the state of a checkpoint."""
 
-    config: RunConfig
-    config_text: str
-    models: Models
-    fleets: Fleets
+    setup: Setup
     store: CheckpointStore
     tracker: FileTracker
     weights_folder: Path
-    run_dir: Path
-    state: RunState | None
     policy_version: int = 0
+    _fleets: Fleets = field(init=False)
     _current: Stage | None = None
     _stop_requested: bool = False
-    _fingerprints: Fingerprints | None = None
-    _stages: dict[str, Mixture[Any]] = field(default_factory=dict)
+
+    @property
+    def config(self) -> RunConfig:
+        return self.setup.config
 
     def request_stop(self) -> None:
-        """Stop after the step under way, with everything saved."""
+        """Stop after the step under way, or the first one, with everything saved."""
         self._stop_requested = True
         if self._current is not None:
             self._current.stop_requested = True
 
-    async def run(self) -> None:
+    async def run(self, fleets: Fleets) -> None:
         """Evaluate, then train and evaluate stage by stage. Raises Stopped when asked to stop."""
-        stages = dict(enabled_stages(self.config))
-        self._load_data(stages)
-        evaluator = self._evaluator()
-        await self._restore()
-        done = list(stages).index(self.state.stage) if self.state else -1
-        if self.state is None:
-            await self._evaluate(evaluator, START)
-        for number, (name, stage) in enumerate(stages.items()):
-            if number < done:
-                continue
-            await self._run_stage(name, stage, resumed=number == done)
-            await self._evaluate(evaluator, name)
-            if self._stop_requested and number + 1 < len(stages):
-                raise Stopped(f"stopped after stage {name}; continue with --resume")
-
-    # Data
-
-    def _load_data(self, stages: Mapping[str, StageConfig]) -> None:
-        check_gold = load_verifier(self.config.reward).check_gold
-        for name, stage in stages.items():
-            self._stages[name] = self._load_stage(name, stage, check_gold)
-        self._fingerprints = Fingerprints(
-            data={
-                f"{stage}/{name}": fingerprint
-                for stage, mixture in self._stages.items()
-                for name, fingerprint in mixture.fingerprints.items()
-            },
-            tokenizer=self.models.renderer.fingerprint,
-            model=self.models.fingerprint,
-            world_size=self.config.learner.ranks,
-        )
-
-    def _load_stage(self, name: str, stage: StageConfig, check_gold: GoldCheck) -> Mixture[Any]:
-        def load(key: str, tasks: TasksConfig) -> Any:
-            if stage.kind is StageKind.SFT:
-                return load_demonstrations(
-                    key, tasks, stage.thinking_share, self.config.skip_bad_rows, check_gold
-                )
-            return load_tasks(key, tasks, self.config.skip_bad_rows, check_gold)
-
-        sets = {n: load(f"stages.{name}.tasks.{n}", tasks) for n, tasks in stage.tasks.items()}
-        return Mixture(sets, {n: tasks.weight for n, tasks in stage.tasks.items()})
-
-    def _evaluator(self) -> Evaluator:
-        check_gold = load_verifier(self.config.reward).check_gold
-        sets = [
-            load_tasks(f"evaluation.tasks.{name}", tasks, self.config.skip_bad_rows, check_gold)
-            for name, tasks in self.config.evaluation.tasks.items()
-        ]
-        return Evaluator(
-            tasks=held_out(sets, self.config.evaluation.num_tasks),
+        self._fleets = fleets
+        evaluator = Evaluator(
+            tasks=self.setup.held_out,
             config=self.config.evaluation,
-            rollouts=self.fleets.rollouts,
-            scorer=self.fleets.rewards,
+            rollouts=fleets.rollouts,
+            scorer=fleets.rewards,
             seed=self.config.seed,
             slots=self.config.rollout.workers * self.config.rollout.max_num_seqs,
         )
+        await self._restore()
+        stages, state = enabled_stages(self.config), self.setup.state
+        if state is None:
+            await self._evaluate(evaluator, START)
+        else:
+            names = [name for name, _ in stages]
+            stages = stages[names.index(state.stage) :]
+        for name, stage in stages:
+            resumed = state is not None and state.stage == name
+            await self._run_stage(name, stage, resumed)
+            self._check_stop(name)
+            await self._evaluate(evaluator, name)
+            if name != stages[-1][0]:
+                self._check_stop(name)
+
+    def _check_stop(self, stage: str) -> None:
+        if self._stop_requested:
+            raise Stopped(f"stopped after stage {stage}; continue with --resume")
 
     def _probes(self) -> list[IntArray]:
         """Prompts of the first stage's first tasks; any fixed text would do."""
-        mixture = next(iter(self._stages.values()))
+        mixture = next(iter(self.setup.data.values()))
         items = [mixture[i] for i in range(min(self.config.publish.num_probes, len(mixture)))]
         tasks: list[Task] = [i.task if isinstance(i, Demonstration) else i for i in items]
         limit = self.config.model.max_length - 1
-        prompts = [self.models.renderer.render_prompt(t.prompt, thinking=True) for t in tasks]
+        renderer = self.setup.models.renderer
+        prompts = [renderer.render_prompt(t.prompt, thinking=True) for t in tasks]
         return [np.asarray(prompt[:limit]) for prompt in prompts]
 
     # Stages
 
     async def _run_stage(self, name: str, config: StageConfig, resumed: bool) -> None:
-        state = self.state if resumed else None
+        state = self.setup.state if resumed else None
         if config.start_from and state is None:
             await self._restart_learner(config.start_from)
         reference = await self._reference(name, config, resumed)
         if state is None:
-            await self.fleets.learner.begin_stage(reference)
+            await self._fleets.learner.begin_stage(reference)
         else:
-            await self.fleets.learner.load_reference(reference)
+            await self._fleets.learner.load_reference(reference)
         stage = self._make_stage(name, config)
         if state is not None:
             stage.step = state.step
@@ -193,7 +182,7 @@ class Pipeline:
             await self._publish(self.policy_version + 1)
 
     def _make_stage(self, name: str, config: StageConfig) -> Stage:
-        mixture = self._stages[name]
+        mixture = self.setup.data[name]
         curriculum = UniformCurriculum(mixture.sizes, mixture.weights, self.config.seed)
         if config.kind is StageKind.SFT:
             return SupervisedStage(
@@ -201,16 +190,16 @@ class Pipeline:
                 stage=config,
                 demonstrations=mixture,
                 curriculum=curriculum,
-                renderer=self.models.renderer,
-                learner=self.fleets.learner,
+                renderer=self.setup.models.renderer,
+                learner=self._fleets.learner,
                 tracker=self.tracker,
                 save=self._save_if_due,
                 max_length=self.config.model.max_length,
             )
         parts = Parts(
-            rollouts=self.fleets.rollouts,
-            scorer=self.fleets.rewards,
-            learner=self.fleets.learner,
+            rollouts=self._fleets.rollouts,
+            scorer=self._fleets.rewards,
+            learner=self._fleets.learner,
             publisher=self._publisher(),
             tracker=self.tracker,
         )
@@ -229,11 +218,11 @@ class Pipeline:
         """The model of the KL term: the weights that the stage started from, also on resume."""
         if config.kind is StageKind.SFT or not config.algorithm.kl_coef:
             return None
-        directory = self.run_dir.resolve() / "references" / name
+        directory = self.setup.run_dir.resolve() / REFERENCES / name
         if not resumed:
             shutil.rmtree(directory, ignore_errors=True)  # of an attempt that saved nothing
-            await self.fleets.learner.write_weights(directory)
-            copy_settings(self.models.engine, directory)
+            await self._fleets.learner.write_weights(directory)
+            copy_settings(self.setup.models.engine, directory)
         elif not (directory / "config.json").exists():
             raise ConfigError(
                 f"{directory} is gone: the weights that stage {name} began with, which its KL term "
@@ -245,7 +234,7 @@ class Pipeline:
         """Replace the learner ranks by new ones on the weights of a checkpoint or model."""
         source = Path(checkpoint)
         model = source / MODEL_DIR if (source / MODEL_DIR).is_dir() else source
-        await self.fleets.replace_learner(model)
+        await self._fleets.replace_learner(model)
         await self._publish(self.policy_version + 1)
 
     async def _evaluate(self, evaluator: Evaluator, stage: str) -> None:
@@ -275,9 +264,9 @@ class Pipeline:
 
     def _publisher(self) -> WeightPublisher:
         return WeightPublisher(
-            engines=self.fleets.engines,
-            learner=self.fleets.learner,
-            transfer=self.fleets.transfer(self.weights_folder),
+            engines=self._fleets.engines,
+            learner=self._fleets.learner,
+            transfer=self._fleets.transfer(self.weights_folder),
             probes=self._probes(),
             max_logprob_difference=self.config.publish.max_logprob_difference,
         )
@@ -294,13 +283,10 @@ class Pipeline:
 
     async def _restore(self) -> None:
         """Bring learner and engines to the state of the checkpoint, or the engines to version 0."""
-        if self.state is not None:
-            assert self._fingerprints is not None
-            check_resumable(self.state.fingerprints, self._fingerprints)
-            checkpoint = self.store.latest()
-            assert checkpoint is not None, "the state came from a checkpoint"
-            await self.fleets.learner.load(checkpoint.learner_dir.resolve())
-            self.policy_version = self.state.policy_version
+        checkpoint, state = self.setup.checkpoint, self.setup.state
+        if checkpoint is not None and state is not None:
+            await self._fleets.learner.load(checkpoint.learner_dir.resolve())
+            self.policy_version = state.policy_version
         await self._publish(self.policy_version)
 
     async def _save_if_due(self, stage: Progress) -> None:
@@ -308,7 +294,6 @@ class Pipeline:
         every = self.config.checkpoint.every
         if stage.step % every and stage.step < config.steps and not self._stop_requested:
             return
-        assert self._fingerprints is not None
         state = RunState(
             stage=stage.name,
             step=stage.step,
@@ -317,8 +302,8 @@ class Pipeline:
             ledger=stage.ledger_state(),
             rng={},  # nothing here draws from a generator: seeds come from what a sample is
             tracker=self.tracker.state(),
-            fingerprints=self._fingerprints,
-            config=self.config_text,
+            fingerprints=self.setup.fingerprints,
+            config=self.setup.config_text,
             code_version=code_version(),
             packages=package_versions(),
         )
@@ -330,8 +315,8 @@ class Pipeline:
         await asyncio.to_thread(self.store.save, write, state)
 
     async def _write_checkpoint(self, directory: Path) -> None:
-        learner = self.fleets.learner
+        learner = self._fleets.learner
         directory = directory.resolve()
         await learner.save(directory / LEARNER_DIR)
         await learner.write_weights(directory / MODEL_DIR)
-        copy_settings(self.models.engine, directory / MODEL_DIR)
+        copy_settings(self.setup.models.engine, directory / MODEL_DIR)

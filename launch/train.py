@@ -19,17 +19,26 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from configs.errors import AssayError, ConfigError
+from configs.errors import AssayError, ConfigError, Stopped
 from configs.load import LoadedConfig, save_unresolved, to_yaml
 from configs.schema import RunConfig
+from configs.validate import enabled_stages
 from launch.console import Console, log_dir, quiet_output
-from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id
-from launch.models import Models, prepare_models
-from launch.pipeline import Fleets, Pipeline
+from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
+from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models
+from launch.pipeline import REFERENCES, Fleets, Pipeline, Setup
 from launch.report import write_report
-from rl.checkpoint import CheckpointStore, RunState, latest_checkpoint, load_state
-from rl.provenance import code_version, package_versions
-from rl.tracking import FileTracker, next_attempt, outside_sinks
+from launch.tasks import load_held_out, load_stages
+from rl.checkpoint import (
+    Checkpoint,
+    CheckpointStore,
+    has_checkpoint,
+    latest_checkpoint,
+    load_state,
+)
+from rl.jsonl import read_log
+from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
+from rl.tracking import EVENTS, FileTracker, next_attempt, outside_sinks
 
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.yaml"
@@ -50,75 +59,121 @@ def run(loaded: LoadedConfig, resume: bool = False, new: bool = False, local: bo
         AssayError: anything that has an exit code of its own, Stopped (6) among them.
     """
     run_dir = Path(loaded.config.output) / loaded.config.name
+    if new and resume:
+        raise ConfigError("--resume continues a run and --new begins one: leave one of them out")
     if new and run_dir.exists():
         run_dir.rename(_free_name(run_dir))
-    state = _starting_state(run_dir, resume)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    save_unresolved(loaded, run_dir / CONFIG)
-    run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
+    checkpoint = _checkpoint_to_resume(run_dir, resume)
     logs = log_dir(run_dir, next_attempt(run_dir)).resolve()
     output = contextlib.nullcontext(sys.stdout) if local else quiet_output(logs / "driver.log")
-    with output as terminal, PeakMemory(run_id) as memory:
-        sinks = {
-            "console": lambda: Console(terminal, live=not local),
-            **outside_sinks(loaded.config.tracking, run_dir, loaded.config.name),
-        }
-        tracker = FileTracker(
-            run_dir,
-            sinks,
-            state.tracker if state else None,
-            loaded.config.tracking.trajectories_per_step,
+    try:
+        with output as terminal:
+            setup = prepare(loaded, run_dir, checkpoint)
+            finished = _is_finished(setup)
+            if not finished:
+                save_unresolved(loaded, run_dir / CONFIG)
+                _attempt(setup, logs, Console(terminal, live=not local), local)
+    except KeyboardInterrupt:
+        resumable = (
+            "continue with --resume" if has_checkpoint(run_dir / CHECKPOINTS) else "no checkpoint"
         )
-        status = "failed"
-        try:
-            start = _in_this_process if local else _on_ray
-            asyncio.run(_train(loaded, run_dir, logs, run_id, state, tracker, start))
-            status = "done"
-        except AssayError as error:
-            status = type(error).__name__
-            raise
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            status = "interrupted"
-            return INTERRUPTED
-        finally:
-            tracker.log_event("memory", peak_gb=memory.peak_gb)
-            tracker.log_event("run_end", status=status)
-            tracker.close()
-            write_report(run_dir)
+        print(f"interrupted: {resumable}", file=sys.stderr)
+        return INTERRUPTED
+    if finished:
+        print(f"{run_dir} is finished: nothing was started")
     print(f"report: {run_dir / 'report.md'}")
     return 0
 
 
+def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None = None) -> Setup:
+    """Read and check all that a run is made of; nothing is started.
+
+    Raises:
+        ConfigError: the model cannot be used, or the checkpoint is of a run on something else.
+        DataError: a data file cannot be used.
+    """
+    config = loaded.config
+    state = load_state(checkpoint) if checkpoint else None
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if state is None:
+        for name in (BASE_MODEL, ENGINE_MODEL, REFERENCES):
+            shutil.rmtree(run_dir / name, ignore_errors=True)  # of an attempt without a checkpoint
+    models = prepare_models(config, run_dir)
+    data = load_stages(config)
+    fingerprints = Fingerprints(
+        data={
+            "order": f"seed {config.seed}",
+            **{f"{s}/{n}": f for s, sets in data.items() for n, f in sets.fingerprints.items()},
+        },
+        tokenizer=models.renderer.fingerprint,
+        model=models.fingerprint,
+        world_size=config.learner.ranks,
+        zero_stage=config.learner.zero_stage,
+        dtype=config.model.dtype,
+    )
+    if state is not None:
+        check_resumable(state.fingerprints, fingerprints)
+    return Setup(
+        config=config,
+        config_text=to_yaml(loaded.tree),
+        run_dir=run_dir,
+        models=models,
+        data=data,
+        held_out=load_held_out(config),
+        fingerprints=fingerprints,
+        checkpoint=checkpoint,
+        state=state,
+    )
+
+
+def _attempt(setup: Setup, logs: Path, console: Console, local: bool) -> None:
+    """Train to the end; however it ends, that is logged and reported."""
+    config, run_dir = setup.config, setup.run_dir
+    run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
+    sinks = {"console": lambda: console, **outside_sinks(config.tracking, run_dir, config.name)}
+    lengths = setup.state.tracker if setup.state else None
+    tracker = FileTracker(run_dir, sinks, lengths, config.tracking.trajectories_per_step)
+    memory = PeakMemory(run_id)
+    status = "failed"
+    try:
+        with memory:
+            start = _in_this_process if local else _on_ray
+            asyncio.run(_train(setup, logs, run_id, tracker, start))
+        status = "done"
+    except Stopped:
+        status = "stopped"
+        raise
+    except AssayError as error:
+        status = type(error).__name__
+        raise
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        tracker.log_event("memory", peak_gb=memory.peak_gb)
+        tracker.log_event("run_end", status=status)
+        tracker.close()
+        write_report(run_dir)
+
+
 async def _train(
-    loaded: LoadedConfig,
-    run_dir: Path,
-    logs: Path,
-    run_id: str,
-    state: RunState | None,
-    tracker: FileTracker,
-    start: StartFleets,
+    setup: Setup, logs: Path, run_id: str, tracker: FileTracker, start: StartFleets
 ) -> None:
-    config, text = loaded.config, to_yaml(loaded.tree)
+    config = setup.config
     tracker.log_event(
         "run_start",
         name=config.name,
         seed=config.seed,
-        config_digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        config_digest=hashlib.sha256(setup.config_text.encode()).hexdigest()[:16],
         code=code_version(),
         versions=package_versions(),
     )
-    models = prepare_models(config, run_dir)
-    weights = _shared_memory(run_id)
-    store = CheckpointStore(run_dir / CHECKPOINTS, config.checkpoint.keep)
-    try:
-        async with start(config, models, logs, run_id) as fleets:
-            pipeline = Pipeline(
-                config, text, models, fleets, store, tracker, weights, run_dir, state
-            )
-            _stop_on_sigterm(pipeline.request_stop)
-            await pipeline.run()
-    finally:
-        shutil.rmtree(weights, ignore_errors=True)
+    store = CheckpointStore(setup.run_dir / CHECKPOINTS, config.checkpoint.keep)
+    with shared_folder(run_id) as weights:
+        pipeline = Pipeline(setup, store, tracker, weights)
+        _stop_on_sigterm(pipeline.request_stop)
+        async with start(config, setup.models, logs, run_id) as fleets:
+            await pipeline.run(fleets)
 
 
 def _on_ray(config: RunConfig, models: Models, logs: Path, run_id: str) -> OpenedFleets:
@@ -133,14 +188,17 @@ def _in_this_process(config: RunConfig, models: Models, logs: Path, run_id: str)
     return local_fleets(config, models)
 
 
-def _starting_state(run_dir: Path, resume: bool) -> RunState | None:
-    """The state to continue from, None for a new run. Refuses to write over an earlier run."""
+def _checkpoint_to_resume(run_dir: Path, resume: bool) -> Checkpoint | None:
+    """The checkpoint to continue from, None for a new run.
+
+    Raises ConfigError where there is none, or where a new run would write over an earlier one.
+    """
     if resume:
         checkpoint = latest_checkpoint(run_dir / CHECKPOINTS)
         if checkpoint is None:
             raise ConfigError(f"{run_dir} has no checkpoint to resume from; start without --resume")
-        return load_state(checkpoint)
-    if (run_dir / CONFIG).exists():
+        return checkpoint
+    if has_checkpoint(run_dir / CHECKPOINTS) or _last_status(run_dir) == "done":
         raise ConfigError(
             f"{run_dir} holds an earlier run: continue it with --resume, move it aside with --new, "
             "or choose another name=..."
@@ -148,18 +206,24 @@ def _starting_state(run_dir: Path, resume: bool) -> RunState | None:
     return None
 
 
+def _is_finished(setup: Setup) -> bool:
+    """Whether nothing is left to do. A stage that was given more steps since goes on."""
+    name, stage = enabled_stages(setup.config)[-1]
+    state = setup.state
+    trained = state is not None and state.stage == name and state.step >= stage.steps
+    return trained and _last_status(setup.run_dir) == "done"
+
+
+def _last_status(run_dir: Path) -> str:
+    """How the last attempt that came to an end did so, "" if none did."""
+    ends = [event for event in read_log(run_dir / EVENTS) if event["kind"] == "run_end"]
+    return str(ends[-1]["status"]) if ends else ""
+
+
 def _free_name(run_dir: Path) -> Path:
     """Where an earlier run is moved to: quickstart-1, quickstart-2, ..."""
     names = (run_dir.with_name(f"{run_dir.name}-{number}") for number in itertools.count(1))
     return next(name for name in names if not name.exists())
-
-
-def _shared_memory(run_id: str) -> Path:
-    """A private folder for weights in transit, in memory where the system has a place for that."""
-    root = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
-    folder = root / f"assay-{run_id}"
-    folder.mkdir(mode=0o700)
-    return folder
 
 
 def _stop_on_sigterm(request_stop: Callable[[], None]) -> None:

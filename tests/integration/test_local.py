@@ -17,13 +17,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from configs.errors import ConfigError, Stopped
-from configs.load import load, to_yaml
+from configs.load import load
 from configs.schema import BuildConfig
 from launch.local import local_fleets
-from launch.models import prepare_models
 from launch.pipeline import Pipeline
 from launch.report import write_report
-from rl.checkpoint import CheckpointStore, RunState, latest_checkpoint, load_state
+from launch.train import prepare
+from rl.checkpoint import CheckpointStore, latest_checkpoint
 from rl.jsonl import read_log
 from rl.model import build_model
 from rl.tracking import FileTracker, StepRecord
@@ -89,34 +89,24 @@ def train(model: Path, tmp_path: Path) -> Callable[..., Path]:
     preset = tmp_path / "local.yaml"
     preset.write_text(PRESET)
 
-    async def go(pipeline_of: Callable[..., Pipeline], config: Any, models: Any) -> None:
-        async with local_fleets(config, models, start_torch_engine) as fleets:
-            await pipeline_of(fleets).run()
+    async def go(pipeline: Pipeline) -> None:
+        setup = pipeline.setup
+        async with local_fleets(setup.config, setup.models, start_torch_engine) as fleets:
+            await pipeline.run(fleets)
 
     def run(name: str, *changes: str, resume: bool = False, stop_after: int = -1) -> Path:
         run_dir = tmp_path / name
         loaded = load(str(preset), [f"name={name}", f"model.path={model}", *changes])
-        state: RunState | None = None
-        if resume:
-            checkpoint = latest_checkpoint(run_dir / "checkpoints")
-            assert checkpoint is not None
-            state = load_state(checkpoint)
-        tracker = StoppingTracker(run_dir, state=state.tracker if state else None)
+        checkpoint = latest_checkpoint(run_dir / "checkpoints") if resume else None
+        setup = prepare(loaded, run_dir, checkpoint)
+        tracker = StoppingTracker(run_dir, state=setup.state.tracker if setup.state else None)
         tracker.stop_after = stop_after
         (run_dir / "weights").mkdir(exist_ok=True)
-        models = prepare_models(loaded.config, run_dir)
-
-        def pipeline_of(fleets: Any) -> Pipeline:
-            store = CheckpointStore(run_dir / "checkpoints", keep=2)
-            pipeline = Pipeline(
-                loaded.config, to_yaml(loaded.tree), models, fleets, store, tracker,
-                run_dir / "weights", run_dir, state,
-            )  # fmt: skip
-            tracker.stop = pipeline.request_stop
-            return pipeline
-
+        store = CheckpointStore(run_dir / "checkpoints", keep=2)
+        pipeline = Pipeline(setup, store, tracker, run_dir / "weights")
+        tracker.stop = pipeline.request_stop
         try:
-            asyncio.run(go(pipeline_of, loaded.config, models))
+            asyncio.run(go(pipeline))
         finally:
             tracker.close()
         return run_dir
