@@ -9,7 +9,6 @@ import pytest
 from configs.errors import ConfigError
 from configs.load import LoadedConfig, load
 from launch.train import run
-from rl.jsonl import read_log
 
 
 def quickstart(output: Path) -> LoadedConfig:
@@ -27,21 +26,29 @@ def fail(loaded: LoadedConfig, **how: bool) -> str:
     return str(raised.value)
 
 
-def test_a_start_that_fails_says_why_and_leaves_a_report(tmp_path: Path) -> None:
-    assert "has no tokenizer" in fail(quickstart(tmp_path), local=True)
-    [end] = [e for e in read_log(tmp_path / "q" / "events.jsonl") if e["kind"] == "run_end"]
-    assert end["status"] == "ConfigError"
-    assert "ConfigError" in (tmp_path / "q" / "report.md").read_text()
+def test_a_start_that_fails_can_be_begun_again(tmp_path: Path) -> None:
+    assert "no tokenizer" in fail(quickstart(tmp_path), local=True)
+    assert not (tmp_path / "q" / "events.jsonl").exists()
+    assert "no tokenizer" in fail(quickstart(tmp_path), local=True)
 
 
-def test_an_earlier_run_is_never_written_over(tmp_path: Path) -> None:
-    fail(quickstart(tmp_path), local=True)
+@pytest.mark.parametrize("left", ["checkpoints/0001-sft-000020/state.json", "events.jsonl"])
+def test_an_earlier_run_is_never_written_over(left: str, tmp_path: Path) -> None:
+    file = tmp_path / "q" / left
+    file.parent.mkdir(parents=True)
+    file.write_text('{"kind": "run_end", "status": "done"}\n')
     message = fail(quickstart(tmp_path), local=True)
     assert "holds an earlier run: continue it with --resume, move it aside with --new" in message
-    assert "has no tokenizer" in fail(quickstart(tmp_path), local=True, new=True)
-    assert "has no tokenizer" in fail(quickstart(tmp_path), local=True, new=True)
+    assert "no tokenizer" in fail(quickstart(tmp_path), local=True, new=True)
+    assert "no tokenizer" in fail(quickstart(tmp_path), local=True, new=True)
     assert sorted(path.name for path in tmp_path.glob("q*")) == ["q", "q-1", "q-2"]
-    assert len(read_log(tmp_path / "q-1" / "events.jsonl")) > 0
+    assert (tmp_path / "q-1" / left).exists()
+
+
+def test_a_run_is_either_continued_or_begun(tmp_path: Path) -> None:
+    (tmp_path / "q").mkdir()
+    assert "leave one of them out" in fail(quickstart(tmp_path), resume=True, new=True)
+    assert (tmp_path / "q").exists()
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
