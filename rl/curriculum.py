@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from envs.finance.draws import key_of, permute
+from envs.draws import key_of, permute
 from rl.advantages import SMALLEST_STD
 from rollout.types import Group
 

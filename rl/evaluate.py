@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from configs.schema import EvaluationConfig
-from envs.finance.draws import key_of, permute
+from envs.draws import key_of, permute
 from envs.types import Task, TaskSet
 from rl.seeds import is_thinking, sample_seeds
 from rl.tracking import EvaluationRecord, TaskResult

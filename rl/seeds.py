@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envs.finance.draws import key_of
+from envs.draws import key_of
 
 _SEED_BITS = 62  # engines take signed 64-bit seeds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from configs.errors import DataError
-from envs.finance.draws import SPLITS
+from envs.draws import SPLITS
 from envs.finance.generator import CELLS, LEVELS, FinanceTasks
 from envs.types import Task
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from envs.finance.draws import Draws
+from envs.draws import Draws
 
 CURRENCIES = ("$", "€", "£", "RMB", "HK$", "CHF")
 SCALES = ("thousand", "million")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.errors import ConfigError, DataError
+from envs.draws import Draws, key_of
 from envs.finance.arithmetic import worked_difference, worked_sum
-from envs.finance.draws import Draws, key_of
 from envs.finance.generator import FinanceTasks
 from envs.finance.programs import Operation, Program, Value, parse, run
 from envs.finance.questions import write_number

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from envs.draws import Draws
 from envs.finance.companies import Company
-from envs.finance.draws import Draws
 
 TEXT_TO_STATEMENTS = (3, 4, 5)  # two or three steps: fit for a sentence, a small table, statements
 TABLE_TO_STATEMENTS = (4, 5)  # one step, where finding is the task, or more than three

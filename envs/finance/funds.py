@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import combinations
 
+from envs.draws import Draws
 from envs.finance.companies import Company, Layout, Line
-from envs.finance.draws import Draws
 from envs.finance.families import TEXT_TO_STATEMENTS, Ask, Family, one_year
 
 LAYOUT = Layout(

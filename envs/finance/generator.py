@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from configs.errors import ConfigError
-from envs.finance.draws import SPLITS, key_of
+from envs.draws import SPLITS, key_of
 from envs.finance.questions import Question
 from envs.finance.scenes import LAYOUTS
 from envs.finance.short import SHORT_CELLS

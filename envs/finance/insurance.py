@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from envs.draws import Draws
 from envs.finance.companies import Company, Layout, Line
-from envs.finance.draws import Draws
 from envs.finance.families import TEXT_TO_STATEMENTS, Ask, Family, one_year
 
 LAYOUT = Layout(

@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.draws import in_split, key_of, permute
 from envs.finance.companies import Layout
-from envs.finance.draws import in_split, key_of, permute
 from envs.finance.names import num_short_names, short_name
 from envs.finance.questions import Question
 from envs.finance.scenes import LAYOUTS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from envs.draws import SPLITS, Draws, key_of, permute, split_of
 from envs.finance.companies import Company, Layout, draw_company
-from envs.finance.draws import SPLITS, Draws, key_of, permute, split_of
 from envs.finance.families import SHARED_FAMILIES, Ask, Family
 from envs.finance.names import long_name, num_long_names
 from envs.finance.programs import Program, ProgramError, Value, parse, read_number, run

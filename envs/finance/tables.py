@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from envs.draws import Draws
 from envs.finance.companies import AMOUNT, PER_SHARE, RATE, Company, Row, Sign
-from envs.finance.draws import Draws
 
 NOISE = (
     ("Employees", 40, 20_000),

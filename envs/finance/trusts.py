@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from envs.draws import Draws
 from envs.finance.companies import RATE, Company, Figure, Layout, Line, Row
-from envs.finance.draws import Draws
 from envs.finance.families import TEXT_TO_STATEMENTS, Ask, Family, one_year, year_and_before
 
 LAYOUT = Layout(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envs.draws import Draws
 from envs.finance.companies import Company, draw_company, plain
-from envs.finance.draws import Draws
 from envs.finance.names import ENDS, MIDDLES, STARTS, long_name, num_long_names
 from envs.finance.scenes import LAYOUTS
 from envs.finance.tables import full_statements, sentence, small_table

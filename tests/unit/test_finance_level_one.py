@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError
+from envs.draws import Draws, in_split, permute, split_of
 from envs.finance import FinanceDemonstrations, FinanceTasks
-from envs.finance.draws import Draws, in_split, permute, split_of
 from envs.finance.scenes import LAYOUTS
 from envs.finance.short import FORMS, operand_pairs
 

@@ -10,10 +10,10 @@ from hashlib import blake2b
 import pytest
 
 from configs.errors import DataError
+from envs.draws import SPLITS, Draws, split_of
 from envs.finance import FinanceDemonstrations, FinanceTasks, check
 from envs.finance.companies import AMOUNT, Company, draw_company
 from envs.finance.demonstrations import worked
-from envs.finance.draws import SPLITS, Draws, split_of
 from envs.finance.families import SHARED_FAMILIES, Ask, Family
 from envs.finance.generator import CELLS, FAMILIES, LEVELS
 from envs.finance.programs import execute, parse
