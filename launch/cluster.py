@@ -79,7 +79,7 @@ def connected(config: RunConfig) -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names (a submitted job has it set), or start a local one.
 
     A local cluster declares as many CPUs as the run reserves: on a laptop the roles take turns on
-    the same cores. It ends with the block, with all its processes, or when this process dies.
+    the same cores. Its ports ask for Ray's token. It ends with the block, with all its processes, or when this process dies.
     """
     on_sigterm = signal.getsignal(signal.SIGTERM)
     private = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # 0700; Ray opens its own to everybody
@@ -103,7 +103,6 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
     )
     ray.init(
         num_cpus=max(needed, os.cpu_count() or 1),
-        _node_ip_address="127.0.0.1",  # nothing of a local cluster listens beyond this machine
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

@@ -6,12 +6,12 @@ the whole batch, packs it the same way and takes its own share, so packing needs
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import deepspeed
 import numpy as np
@@ -22,12 +22,18 @@ from safetensors.torch import save_file
 from configs.errors import MissingCapability
 from configs.faultpoints import point
 from configs.schema import Reduction
+from rl.deepspeed_config import clips_itself, deepspeed_config
+from rl.linear import use_onednn
 from rl.losses import cross_entropy, policy_loss
 from rl.model import load_policy
 from rl.network import PolicyNetwork
 from rl.packing import denominator, pack, split_minibatches
 from rl.types import Batch, LearnerSettings, LossInputs, MicroBatch, Sample, StepResult
 from rollout.types import FloatArray, IntArray
+
+T = TypeVar("T")
+Work = Callable[[Batch, Sequence[Sample]], T]
+LogprobsOfSample = dict[int, torch.Tensor]
 
 
 class Learner:
@@ -40,6 +46,7 @@ class Learner:
         self._network = self._load_network(settings.model)
         self._reference: PolicyNetwork | None = None
         self._grad_norm = 0.0
+        self._out_of_memory = 0
         self._engine = self._start_engine(self._network)
 
     def _start_distributed(self) -> None:
@@ -64,6 +71,8 @@ class Learner:
             model.gradient_checkpointing_enable(
                 gradient_checkpointing_kwargs={"use_reentrant": False}
             )
+        if self.settings.config.gpus == 0 and self.settings.dtype == "float32":
+            use_onednn(model)
         if self.settings.config.compile:
             model.compile(dynamic=True)
         model.train()
@@ -77,7 +86,7 @@ class Learner:
             betas=(config.beta1, config.beta2),
             weight_decay=config.weight_decay,
         )
-        if _clips_itself(self.settings):
+        if clips_itself(self.settings):
             optimizer.register_step_pre_hook(self._clip)
         engine, *_ = deepspeed.initialize(
             model=network, optimizer=optimizer, config=deepspeed_config(self.settings)
@@ -94,7 +103,7 @@ class Learner:
             raise FloatingPointError(f"gradient norm {self._grad_norm}: the step was not taken")
 
     def _last_grad_norm(self) -> float:
-        if not _clips_itself(self.settings):
+        if not clips_itself(self.settings):
             self._grad_norm = float(self._engine.get_global_grad_norm())
         return self._grad_norm
 
@@ -115,29 +124,63 @@ class Learner:
     def step(self, batch: Batch) -> StepResult:
         """Train on a batch: `num_minibatches` optimizer steps over any number of micro-batches.
 
-        A step that runs out of memory starts over with half the token budget, down to its longest
-        sample. With several ranks an overrun in the backward pass cannot be recovered, since the
-        other ranks already wait in its collective; the step's deadline ends it.
+        An optimizer step that runs out of memory is begun again with half the token budget, down to
+        its longest sample. With several ranks an overrun in the backward pass cannot be recovered,
+        since the other ranks already wait in its collective; the step's deadline ends it.
 
         Raises:
             MissingCapability: one sample alone does not fit in memory.
             FloatingPointError: loss or gradient is not finite; the weights must not be published.
         """
         started = time.perf_counter()
-        retries = 0
+        count = batch.algorithm.num_minibatches if batch.algorithm else 1
+        minibatches = split_minibatches(batch.samples, count)
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = batch.learning_rate
+        retries_before = self._out_of_memory
+        # All before the first optimizer step: they belong to the weights the batch began with.
+        old = [self._retried(batch, m, self._old_logprobs) for m in minibatches]
+        sums: dict[str, float] = {"tokens": 0.0, "loss": 0.0, "micro_batches": 0.0}
+        grad_norm = 0.0
+        for minibatch, old_logprobs in zip(minibatches, old, strict=True):
+            parts = self._retried(
+                batch, minibatch, functools.partial(self._gradients, old=old_logprobs)
+            )
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + value
+            self._engine.step()
+            grad_norm = max(grad_norm, self._last_grad_norm())
+        sums = self._sum_over_ranks(sums)
+        loss, tokens = sums.pop("loss") / len(minibatches), sums.pop("tokens")
+        micro_batches = sums.pop("micro_batches") / self.settings.world_size
+        if not (np.isfinite(loss) and np.isfinite(grad_norm)):
+            raise FloatingPointError(f"loss {loss}, gradient norm {grad_norm}: not finite")
+        return StepResult(
+            loss=loss,
+            grad_norm=grad_norm,
+            num_tokens=int(tokens),
+            num_micro_batches=round(micro_batches),
+            token_budget=self.token_budget,
+            learning_rate=batch.learning_rate,
+            metrics={name: value / max(1.0, tokens) for name, value in sums.items()},
+            out_of_memory=self._out_of_memory - retries_before,
+            seconds=time.perf_counter() - started,
+        )
+
+    def _retried(self, batch: Batch, samples: Sequence[Sample], work: Work[T]) -> T:
+        """Pack the samples and work on them, with a smaller budget as long as memory runs out."""
         while True:
             try:
-                result = self._train(batch)
-                break
-            except torch.OutOfMemoryError:
-                self._halve_budget(batch)
-                retries += 1
-        seconds = time.perf_counter() - started
-        return replace(result, seconds=seconds, out_of_memory=retries)
+                return work(batch, samples)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._halve_budget(samples)
 
-    def _halve_budget(self, batch: Batch) -> None:
+    def _halve_budget(self, samples: Sequence[Sample]) -> None:
         self._discard_gradients()
-        longest = max(len(sample.token_ids) for sample in batch.samples)
+        self._out_of_memory += 1
+        longest = max(len(sample.token_ids) for sample in samples)
         if self.token_budget <= longest:
             raise MissingCapability(
                 f"a sample of {longest} tokens does not fit in memory: lower model.max_length, set "
@@ -153,34 +196,16 @@ class Learner:
             for group in optimizer.all_grad_tensors:
                 optimizer.all_grad_tensors[group] = None
 
-    def _train(self, batch: Batch) -> StepResult:
-        count = batch.algorithm.num_minibatches if batch.algorithm else 1
-        minibatches = split_minibatches(batch.samples, count)
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = batch.learning_rate
-        plans = [self._plan(batch, samples) for samples in minibatches]
-        old = [[self._old_logprobs(batch, m) for m in micros] for micros, _ in plans]
-        sums: dict[str, float] = {"tokens": 0.0, "loss": 0.0}
-        grad_norm = 0.0
-        for (micros, divisor), old_logprobs in zip(plans, old, strict=True):
-            for micro, old_logprob in zip(micros, old_logprobs, strict=True):
-                for name, value in self._accumulate(batch, micro, old_logprob, divisor).items():
-                    sums[name] = sums.get(name, 0.0) + value
-            self._engine.step()
-            grad_norm = max(grad_norm, self._last_grad_norm())
-        sums = self._sum_over_ranks(sums)
-        loss, tokens = sums.pop("loss") / len(minibatches), sums.pop("tokens")
-        if not (np.isfinite(loss) and np.isfinite(grad_norm)):
-            raise FloatingPointError(f"loss {loss}, gradient norm {grad_norm}: not finite")
-        return StepResult(
-            loss=loss,
-            grad_norm=grad_norm,
-            num_tokens=int(tokens),
-            num_micro_batches=sum(len(micros) for micros, _ in plans),
-            token_budget=self.token_budget,
-            learning_rate=batch.learning_rate,
-            metrics={name: value / max(1.0, tokens) for name, value in sums.items()},
-        )
+    def _gradients(
+        self, batch: Batch, samples: Sequence[Sample], old: LogprobsOfSample
+    ) -> dict[str, float]:
+        """Accumulate the gradients of one optimizer step; returns sums over this rank's tokens."""
+        micros, divisor = self._plan(batch, samples)
+        sums = {"micro_batches": float(len(micros))}
+        for micro in micros:
+            for name, value in self._accumulate(batch, micro, old, divisor).items():
+                sums[name] = sums.get(name, 0.0) + value
+        return sums
 
     def _plan(self, batch: Batch, samples: Sequence[Sample]) -> tuple[list[MicroBatch], float]:
         """This rank's micro-batches, and the step-wide denominator of the loss."""
@@ -189,15 +214,22 @@ class Learner:
         divisor = denominator(samples, reduction, batch.max_tokens)
         return packed[self.settings.rank], divisor
 
-    def _old_logprobs(self, batch: Batch, micro: MicroBatch) -> torch.Tensor | None:
-        """Log-probabilities under the batch's first weights, where those will have moved.
+    def _old_logprobs(self, batch: Batch, samples: Sequence[Sample]) -> LogprobsOfSample:
+        """Log-probabilities under the batch's first weights, by the sample's place in `samples`.
 
-        With a single optimizer step the current ones are exactly those: None saves the pass.
+        With a single optimizer step the current ones are exactly those: empty saves the pass.
         """
         if batch.algorithm is None or batch.algorithm.num_minibatches == 1:
-            return None
-        with torch.no_grad():
-            return self._forward(micro, batch.temperature)[0]
+            return {}
+        result: LogprobsOfSample = {}
+        for micro in self._plan(batch, samples)[0]:
+            with torch.no_grad():
+                values = self._forward(micro, batch.temperature)[0]
+            counts = np.bincount(micro.sequence_index, minlength=len(micro.sample_indices)).tolist()
+            if micro.sample_indices:
+                pieces = torch.split(values, counts)
+                result |= dict(zip(micro.sample_indices, pieces, strict=True))
+        return result
 
     def _forward(self, micro: MicroBatch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
         """One forward pass in which all ranks agree on whether memory sufficed."""
@@ -217,7 +249,7 @@ class Learner:
         return result
 
     def _accumulate(
-        self, batch: Batch, micro: MicroBatch, old: torch.Tensor | None, divisor: float
+        self, batch: Batch, micro: MicroBatch, old: LogprobsOfSample, divisor: float
     ) -> dict[str, float]:
         """Forward and backward of one micro-batch; returns sums over its tokens."""
         device = self._engine.device
@@ -229,7 +261,7 @@ class Learner:
         logprobs, entropy = self._forward(micro, batch.temperature)
         inputs = LossInputs(
             logprobs=logprobs,
-            old_logprobs=logprobs.detach() if old is None else old,
+            old_logprobs=_in_order(old, micro) if old else logprobs.detach(),
             rollout_logprobs=torch.as_tensor(micro.rollout_logprobs, device=device),
             advantages=torch.as_tensor(micro.advantages, device=device),
             weights=torch.as_tensor(micro.weights, device=device),
@@ -350,33 +382,17 @@ DEEPSPEED_TAG = "learner"
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
-def deepspeed_config(settings: LearnerSettings) -> dict[str, Any]:
-    """The DeepSpeed configuration of one rank; its batch sizes are placeholders."""
-    return {
-        "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 1,
-        "managed_gradient_accumulation": False,
-        "gradient_clipping": 0.0 if _clips_itself(settings) else settings.config.grad_clip,
-        "zero_optimization": {
-            "stage": settings.config.zero_stage,
-            "overlap_comm": False,
-            "stage3_gather_16bit_weights_on_model_save": False,
-        },
-        "zero_allow_untested_optimizer": True,
-        "bf16": {"enabled": settings.dtype == "bfloat16"},
-        "steps_per_print": 2**31,
-    }
-
-
-def _clips_itself(settings: LearnerSettings) -> bool:
-    """Plain fp32 training: there DeepSpeed does not tell the norm, so clipping is ours."""
-    return settings.config.zero_stage == 0 and settings.dtype == "float32"
-
-
 def _scored_sample(token_ids: IntArray) -> Sample:
     """A sample whose every token but the first is asked for."""
     zeros = np.zeros(len(token_ids), dtype=np.float32)
     return Sample(token_ids, np.arange(len(token_ids)) > 0, zeros, zeros)
+
+
+def _in_order(old: LogprobsOfSample, micro: MicroBatch) -> torch.Tensor:
+    """The old log-probabilities [N] of a micro-batch's trained tokens."""
+    if not micro.sample_indices:
+        return torch.zeros(0)
+    return torch.cat([old[index] for index in micro.sample_indices])
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -138,6 +138,21 @@ def test_a_step_that_runs_out_of_memory_is_taken_once_with_a_smaller_budget(
     assert_same(undisturbed, tight)
 
 
+@pytest.mark.parametrize("where", ["old log-probabilities", "last micro-batch"])
+def test_running_out_of_memory_repeats_no_optimizer_step(
+    train: Callable[..., Outcome], where: str
+) -> None:
+    """The last micro-batch is trained after the first half of the batch has moved the weights."""
+    spec = {"num_minibatches": 2, "token_budget": 64, "steps": 1}
+    undisturbed = train("undisturbed", **spec)
+    micro_batches = undisturbed.record["steps"][0]["micro_batches"]
+    assert micro_batches >= 4
+    hit = 1 if where == "old log-probabilities" else 2 * micro_batches
+    tight = train("tight", fault=f"learner.forward=oom@{hit}", **spec)
+    assert tight.record["steps"][0]["out_of_memory"] == 1
+    assert_same(undisturbed, tight)
+
+
 def test_activation_checkpointing_changes_nothing(train: Callable[..., Outcome]) -> None:
     assert_same(train("plain"), train("checkpointed", activation_checkpointing=True))
 
