@@ -13,12 +13,14 @@ from rewards.numbers import Quantity, parse_quantity
 class Number(NamedTuple):
     """One number; `alternatives` are other forms of it ("$ 386797190 or $ 386.8 million").
 
-    `is_year` marks a bare four-digit year, which no tolerance may blur into the year before.
+    `is_year` marks a bare four-digit year, which no tolerance may blur into the year before;
+    `is_fraction` a gold that is itself written as a fraction ("1/3").
     """
 
     quantity: Quantity
     is_year: bool = False
     alternatives: tuple[Quantity, ...] = ()
+    is_fraction: bool = False
 
 
 class Range(NamedTuple):
@@ -111,7 +113,8 @@ def _read_number(text: str) -> Number | None:
         first = first._replace(
             currency="CNY"
         )  # an amount in 亿 is in yuan unless it says otherwise
-    return Number(first, bool(_YEAR.fullmatch(text)), quantities[1:])
+    is_fraction = any(parse_quantity(form, fractions=False) is None for form in _OR.split(text))
+    return Number(first, bool(_YEAR.fullmatch(text)), quantities[1:], is_fraction)
 
 
 def read_yes_no(text: str) -> bool | None:

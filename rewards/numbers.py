@@ -1,4 +1,4 @@
-"""Read one number the way financial text writes it; nothing is ever evaluated.
+"""Read one number the way financial text writes it; nothing is evaluated but a fraction "188/2".
 
 The grammar is: sign, currency, digits, scale words or a percent sign, unit words. Whatever does not
 fit it as a whole is refused, so that a hedge ("94 or 188"), an expression ("5829-5735") or a spray
@@ -109,8 +109,11 @@ _LATEX_SPACE = re.compile(r"\\(?:[,;:! ]|left|right|quad|displaystyle|approx)|\\
 _MINUS = str.maketrans({"−": "-", "–": "-", "—": "-", "﹣": "-", "‐": "-", "‑": "-", "\u00a0": " "})
 
 
-def parse_quantity(text: str) -> Quantity | None:
-    """The one number that `text` states; None for none, several, or something unclear."""
+def parse_quantity(text: str, fractions: bool = True) -> Quantity | None:
+    """The one number that `text` states; None for none, several, or something unclear.
+
+    A fraction such as "188/2" is its quotient, or None without `fractions`.
+    """
     if match := _PLAIN.fullmatch(text):
         number = float(match[3].replace(",", "")) * (-1.0 if match[1] else 1.0)
         return Quantity(number, 0.01 if match[4] else 1.0, bool(match[4]), match[2])
@@ -123,6 +126,8 @@ def parse_quantity(text: str) -> Quantity | None:
     digits = re.sub("[ ,'’]", "", match["digits"])
     number = float(f"{digits}e{match['exponent'] or 0}")
     if match["divisor"]:
+        if not fractions:
+            return None
         divisor = float(match["divisor"])
         number = number / divisor if divisor else math.nan
     signs = [sign for sign in match.group("sign", "sign2", "sign3", "open") if sign]

@@ -3,7 +3,9 @@
 Default policy. Relative tolerance 1 %; a gold of 0, a year and a count must be met exactly. "%"
 divides by 100. A declared unit allows the bare number, the absolute value and the right scale word.
 A bare number may stand for a percentage only where the question asks for one. The sign always
-counts. Hedges and sprays are no answer. Text must be equal in normal form; lists item by item.
+counts. Hedges and sprays are no answer, nor is a fraction where the task asks for its quotient. Of
+a reply that was cut off only a marked answer counts. Text must be equal in normal form; lists item
+by item.
 """
 
 from __future__ import annotations
@@ -52,13 +54,16 @@ class Question:
 
     `unit` is the unit that bare numbers are in: "million", "percent", "" when there is none, None
     when that is unknown. `percent_question` says whether a percentage is asked for, None when
-    unknown. `answer_type` "count" makes numbers exact, as `tolerance` 0 does.
+    unknown. `answer_type` "count" makes numbers exact, as `tolerance` 0 does. Without `fractions`
+    "188/2" is no answer, or copying the operands would answer every question about a ratio; a gold
+    that is itself a fraction allows them all the same.
     """
 
     unit: str | None = None
     percent_question: bool | None = None
     answer_type: str = ""
     tolerance: float = 0.01
+    fractions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,10 @@ class NumericVerifier:
     """Scores the last message of a trajectory against its task: 1.0 or 0.0, term "answer".
 
     Of `task.metadata` it reads `scale` (or, where that is empty, `unit`), `percent_question`,
-    `answer_type`, `tolerance`, and `answers`, the items of a list gold, which count in any order.
-    Reasons: equal, different, unparseable, no_answer, unclosed_think; error, with no reward, when
-    a fault of ours ended it.
+    `answer_type`, `tolerance`, `fractions`, and `answers`, the items of a list gold, which count in
+    any order. Unless the task says so, fractions are no answer where `answer_type` is "arithmetic".
+    Reasons: equal, different, unparseable, no_answer, unclosed_think, truncated; error,
+    with no reward, when a fault of ours ended it.
     """
 
     tolerance: float = 0.01
@@ -77,7 +83,8 @@ class NumericVerifier:
         if trajectory.stop_reason is StopReason.ERROR:
             return Score(None, reason="error")
         task = trajectory.task
-        reason = verify(gold_of(task), trajectory.reply, self.question(task.metadata))
+        truncated = trajectory.stop_reason is StopReason.LENGTH
+        reason = verify(gold_of(task), trajectory.reply, self.question(task.metadata), truncated)
         reward = 1.0 if reason == "equal" else 0.0
         return Score(reward, {"answer": reward}, reason)
 
@@ -88,6 +95,7 @@ class NumericVerifier:
             metadata.get("percent_question"),
             metadata.get("answer_type", ""),
             metadata.get("tolerance", self.tolerance),
+            metadata.get("fractions", metadata.get("answer_type") != "arithmetic"),
         )
 
     def check_gold(self, task: Task) -> None:
@@ -112,16 +120,24 @@ def gold_of(task: Task) -> str | Sequence[str]:
     return task.answer if answers is None else answers
 
 
-def verify(gold: str | Sequence[str], reply: str, question: Question = Question()) -> str:
+def verify(
+    gold: str | Sequence[str],
+    reply: str,
+    question: Question = Question(),
+    truncated: bool = False,
+) -> str:
     """Compare a reply with a gold; the answer is a reason word, "equal" when they agree.
 
-    A `gold` that is a sequence is a list in any order (one item counts as that item). Raises
-    DataError when the gold cannot be read. Time is bounded whatever the reply holds.
+    A `gold` that is a sequence is a list in any order (one item counts as that item). Of a reply
+    that is `truncated` only a closed box or tag counts: "it is 12" may have been going on as 128.
+    Raises DataError when the gold cannot be read. Time is bounded whatever the reply holds.
     """
     wanted = _read(gold, question)
     answer = extract_answer(reply)
     if answer.source in (Source.NONE, Source.UNCLOSED_THINK):
         return str(answer.source)
+    if truncated and answer.source not in (Source.BOXED, Source.TAG):
+        return "truncated"
     verdict = _agrees(wanted, answer, question)
     return "unparseable" if verdict is None else "equal" if verdict else "different"
 
@@ -142,7 +158,8 @@ def _agrees(gold: Gold, answer: Answer, question: Question) -> bool | None:
     """Whether an answer states the gold; None when the answer is not of the gold's kind at all."""
     match gold:
         case Number():
-            quantities = map(parse_quantity, number_candidates(answer))
+            fractions = question.fractions or gold.is_fraction
+            quantities = (parse_quantity(text, fractions) for text in number_candidates(answer))
             quantity = next((q for q in quantities if q), None)
             return None if quantity is None else _number_agrees(gold, quantity, question)
         case YesNo(value):

@@ -132,7 +132,8 @@ def as_task(question: Question, task_id: str, cell: Cell) -> Task:
     """The task of a question. From level 2 on the prompt asks for the answer in a box.
 
     The metadata holds program, unit and scale; `percent_question` where a percentage is asked for,
-    so that a bare number may state it; `tolerance` 0 where the answer is exact.
+    so that a bare number may state it; `tolerance` 0 where the answer is exact; `fractions` False,
+    because "1764/28" repeats the question about a ratio and does not answer it.
     """
     prompt = question.prompt if cell.level == 1 else question.prompt + ASK_FOR_BOX
     answer, exact = question.solve()
@@ -140,6 +141,7 @@ def as_task(question: Question, task_id: str, cell: Cell) -> Task:
         "program": question.program,
         "unit": question.unit,
         "scale": question.scale,
+        "fractions": False,
     }
     if question.unit == "percent":
         metadata["percent_question"] = True

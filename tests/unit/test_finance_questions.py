@@ -249,6 +249,7 @@ def test_exact_answers_bear_no_tolerance() -> None:
     for task in tasks_of("train", 2):
         exact = task.labels["task"] in ("change", "total", "product", "quotient")
         assert (task.metadata.get("tolerance") == 0.0) == exact
+        assert task.metadata["fractions"] is False
         assert task.metadata.get("percent_question", False) == (task.metadata["unit"] == "percent")
 
 

@@ -175,6 +175,38 @@ def test_verifier_scores_a_trajectory() -> None:
     assert (fault.reward, fault.terms, fault.reason) == (None, {}, "error")
 
 
+@pytest.mark.parametrize("copied", ["1764/28", "1764 / 28", r"\frac{1764}{28}", "(1764/28)"])
+def test_a_task_may_ask_for_the_quotient_itself(copied: str) -> None:
+    asked = Question(fractions=False)
+    assert verify("63", rf"\boxed{{{copied}}}", asked) == "unparseable"
+    assert verify("63", f"The answer is {copied}", asked) == "unparseable"
+    assert verify("63", rf"\boxed{{{copied} = 63}}", asked) == "equal"
+    assert verify("63", r"\boxed{63 (1764/28)}", asked) == "equal"
+    assert verify("1/3", r"\boxed{2/6}", asked) == "equal", "the gold is a fraction itself"
+    score = NumericVerifier()(trajectory(r"\boxed{188/2}", fractions=False))
+    assert (score.reward, score.reason) == (0.0, "unparseable")
+    assert NumericVerifier().question({"answer_type": "arithmetic"}).fractions is False
+    assert NumericVerifier().question({}).fractions is True
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ("The answer is 94", "truncated"),
+        ("94", "truncated"),
+        ("#### 94", "truncated"),
+        (r"\boxed{94", "no_answer"),
+        (r"\boxed{94} because", "equal"),
+        ("<answer>94</answer> bec", "equal"),
+    ],
+)
+def test_of_a_reply_that_was_cut_off_only_a_marked_answer_counts(reply: str, reason: str) -> None:
+    cut = NumericVerifier()(trajectory(reply, StopReason.LENGTH))
+    assert (cut.reward, cut.reason) == (float(reason == "equal"), reason)
+    if reason == "truncated":
+        assert NumericVerifier()(trajectory(reply)).reason == "equal"
+
+
 def test_tolerance_comes_from_the_task_first() -> None:
     assert NumericVerifier(tolerance=0.05)(trajectory("97")).reward == 1.0
     assert NumericVerifier(tolerance=0.05)(trajectory("97", tolerance=0.0)).reward == 0.0
