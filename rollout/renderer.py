@@ -29,7 +29,10 @@ from rollout.types import IntArray
 
 # Private-use characters: no chat template contains them, and contents are never searched for them.
 _MARK = re.compile("\ue000([0-9]+)\ue001")
+_THINK = "<think>\n"
 _THINK_BLOCK = re.compile(r"<think>\n.*?\n</think>\n\n", re.DOTALL)
+
+_TAIL = len(_THINK)  # this many tokens hold at least as many bytes
 
 _PROBES = (
     "Revenue rose 12.5% to $1,234 million (2023: $(987) thousand).",
@@ -85,7 +88,7 @@ class Renderer:
             raise ValueError(f"demonstration of {demo.task.id} reasons, but not in thinking mode")
         rendered, contents = self._render(demo.task.prompt, demo.thinking)
         reasoning, reply = _mark(0, demo.reasoning), _mark(1, demo.reply)
-        if rendered.endswith("<think>\n"):  # some templates open the block themselves
+        if rendered.endswith(_THINK):  # some templates open the block themselves
             completion = f"{reasoning}\n</think>\n\n{reply}"
         elif demo.thinking:
             completion = f"<think>\n{reasoning}\n</think>\n\n{reply}"
@@ -94,13 +97,18 @@ class Renderer:
         ids = self._encode(completion, [demo.reasoning, demo.reply])
         return self._encode(rendered, contents), np.append(ids, np.int32(self._end_of_turn))
 
-    def parse(self, token_ids: IntArray) -> Message:
-        """The message in generated ids [T]: `<think>` text is kept, the end of the turn is not."""
+    def parse(self, token_ids: IntArray, prompt_ids: IntArray | None = None) -> Message:
+        """The message in generated ids [T]: `<think>` text is kept, the end of the turn is not.
+
+        Where the `prompt_ids` [P] before them end by opening a think block, as some templates do,
+        the message begins with that opening: so a reply cut off within its reasoning shows it.
+        """
         ids = token_ids.tolist()
         if ids and ids[-1] in self.stop_token_ids:
             ids.pop()
+        opened = prompt_ids is not None and self._decode(prompt_ids[-_TAIL:]).endswith(_THINK)
         text: str = self._with_controls.decode(ids, skip_special_tokens=False)
-        return Message("assistant", text)
+        return Message("assistant", _THINK + text if opened else text)
 
     def bridge(
         self, token_ids_so_far: IntArray, new_messages: Sequence[Message], thinking: bool
@@ -130,7 +138,7 @@ class Renderer:
             ids = self._encode(_mark(0, text), [text])
             if not set(ids.tolist()).isdisjoint(self._added.values()):
                 raise self._unusable(f"the content {text!r} gives a control token")
-            decoded = self._with_controls.decode(ids.tolist(), skip_special_tokens=False)
+            decoded = self._decode(ids)
             if unicodedata.normalize("NFC", decoded) != unicodedata.normalize("NFC", text):
                 raise self._unusable(f"{text!r} comes back from encoding as {decoded!r}")
         for thinking in (False, True):
@@ -155,8 +163,11 @@ class Renderer:
             )
 
     def _without_thinking(self, ids: IntArray) -> str:
+        return _THINK_BLOCK.sub("", self._decode(ids))
+
+    def _decode(self, ids: IntArray) -> str:
         text: str = self._with_controls.decode(ids.tolist(), skip_special_tokens=False)
-        return _THINK_BLOCK.sub("", text)
+        return text
 
     def _after_reply(self, new_messages: Sequence[Message], thinking: bool) -> IntArray:
         """Ids of what follows a reply: its turn end, then the new messages with the next header."""

@@ -88,8 +88,8 @@ class Runner:
             turns += 1
             oldest = min((version for _, version in completion.versions), default=None)
             spans.append(Span(completion.token_ids, completion.logprobs, oldest))
+            reply = self.renderer.parse(completion.token_ids, tokens)
             tokens = np.concatenate([tokens, completion.token_ids])
-            reply = self.renderer.parse(completion.token_ids)
             messages.append(reply)
             if completion.finish_reason == "length":
                 stop = StopReason.LENGTH

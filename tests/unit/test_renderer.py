@@ -157,6 +157,22 @@ def test_parse_keeps_thinking_and_drops_the_end_of_turn(renderer: Renderer) -> N
     assert renderer.parse(np.array([], dtype=np.int32)) == Message("assistant", "")
 
 
+def test_an_opening_that_the_template_wrote_is_put_back(tmp_path: Path) -> None:
+    always = renderer_for(ALWAYS_THINKING, tmp_path / "always")
+    prompt = always.render_prompt(QUESTION, True)
+    cut = always.render_prompt([Message("user", "7+8 is 15")], True)[:-20]  # any few ids
+    assert always.parse(cut, prompt).content == "<think>\n" + always.parse(cut).content
+    follow_up = always.bridge(cut, [Message("user", "<think>\n")], True)
+    assert always.parse(cut, follow_up).content.startswith("<think>\n")
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_an_opening_of_the_policys_own_is_not_doubled(renderer: Renderer, thinking: bool) -> None:
+    prompt = renderer.render_prompt([Message("user", "<think>\n")], thinking)
+    ids = ids_of(renderer, "\\boxed{15}", thinking, "7+8" if thinking else "")
+    assert renderer.parse(ids, prompt) == renderer.parse(ids)
+
+
 @pytest.mark.parametrize("thinking", [True, False])
 @pytest.mark.parametrize("role", ["user", "tool"])
 def test_bridge_appends_what_the_template_puts_after_a_reply(

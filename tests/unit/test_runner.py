@@ -202,6 +202,20 @@ def test_what_is_trained_is_what_was_generated(directory: Path, renderer: Render
     assert sample.oldest_version == 3
 
 
+def test_a_reply_cut_within_reasoning_that_the_template_opened_shows_it(tmp_path: Path) -> None:
+    opening = "'<|im_start|>assistant\\n'"
+    template = CHAT_TEMPLATE.replace(opening, opening[:-1] + "<think>\\n'")
+    assert template != CHAT_TEMPLATE
+    PreTrainedTokenizerFast(
+        tokenizer_object=train_tokenizer([TASK.prompt[0].content] * 20, 400),
+        eos_token="<|im_end|>",
+        chat_template=template,
+    ).save_pretrained(tmp_path)
+    engine = ScriptedEngine(tmp_path, replies=("perhaps \\boxed{15} or",), finish_reason="length")
+    sample = the_only(play(engine, Renderer(tmp_path), thinking=True))
+    assert sample.reply == "<think>\nperhaps \\boxed{15} or"
+
+
 def test_each_turn_has_a_seed_of_its_own(directory: Path, renderer: Renderer) -> None:
     engine = ScriptedEngine(directory)
     play(engine, renderer, lambda task: Dialogue(turns=3), max_turns=3)
