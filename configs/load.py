@@ -100,6 +100,19 @@ def save_unresolved(loaded: LoadedConfig, path: Path) -> None:
     path.write_text(to_yaml(loaded.tree), encoding="utf-8")
 
 
+def changed_keys(before: str, now: str) -> list[str]:
+    """Keys whose values differ between two configurations as written (YAML), with both values.
+
+    Example: `["learner.token_budget was 4096, is 8192"]`.
+    """
+    old, new = _flat(yaml.safe_load(before) or {}), _flat(yaml.safe_load(now) or {})
+    return [
+        f"{key} was {old.get(key, 'not set')}, is {new.get(key, 'not set')}"
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key)
+    ]
+
+
 def preset_names(folder: Path = PRESETS) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
@@ -323,3 +336,13 @@ def _without_enums(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_enums(item) for item in value]
     return value.value if isinstance(value, StrEnum) else value
+
+
+def _flat(tree: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(tree, dict) or not tree:
+        return {prefix.rstrip("."): tree}
+    return {
+        key: value
+        for name, child in tree.items()
+        for key, value in _flat(child, f"{prefix}{name}.").items()
+    }

@@ -14,17 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.schema import RunConfig
-from launch.models import Models, engine_settings
-
-# Before ray is imported anywhere: later it would break the start.
-os.environ.setdefault("RAY_AUTH_MODE", "token")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
 import ray
 
+from configs.schema import RunConfig
 from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
 from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet, Worker, within
+from launch.models import Models, engine_settings
 from rl.publish import SharedMemoryTransfer, Transfer
 from rl.types import LearnerSettings
 
@@ -79,7 +74,8 @@ def connected(config: RunConfig) -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names (a submitted job has it set), or start a local one.
 
     A local cluster declares as many CPUs as the run reserves: on a laptop the roles take turns on
-    the same cores. Its ports ask for Ray's token. It ends with the block, with all its processes, or when this process dies.
+    the same cores. Its ports ask for Ray's token. It ends with the block, with all its
+    processes, or when this process dies.
     """
     on_sigterm = signal.getsignal(signal.SIGTERM)
     private = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # 0700; Ray opens its own to everybody

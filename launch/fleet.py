@@ -6,6 +6,7 @@ Every remote wait has a deadline; what is late is named.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from rollout.types import FloatArray, Group, IntArray, RolloutRequest
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 
 async def within(seconds: float, who: str, what: str, reply: Awaitable[T]) -> T:
     """Await a remote reply.
@@ -35,6 +38,7 @@ async def within(seconds: float, who: str, what: str, reply: Awaitable[T]) -> T:
             return await reply
     except RayTaskError as error:  # first: one that carries a TimeoutError is a TimeoutError too
         cause = error.cause
+        _log.error("%s failed in %s\n%s", who, what, error)  # the actor's own traceback
         if isinstance(cause, AssayError):
             raise cause from error
         raise FaultBudgetSpent(

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from configs.errors import ConfigError
 from configs.schema import RunConfig
+from configs.validate import enabled_stages
 from envs.finance import FinanceDemonstrations, FinanceTasks
+from rl.checkpoint import MANIFEST, verify
+from rl.durable import read_json
 from rl.export import untied
 from rl.model import build_model, local_directory
 from rl.provenance import fingerprint_files
@@ -77,6 +81,47 @@ def _fingerprint(config: RunConfig, source: Path) -> str:
     if config.model.path:
         return files
     return sha256(f"{files} {config.model.build}".encode()).hexdigest()[:16]
+
+
+def weights_of(start_from: str) -> Path:
+    """The model directory of a checkpoint, whose manifest is verified, or of a model.
+
+    Raises:
+        ConfigError: there are no weights.
+        CheckpointError: a file of the checkpoint is damaged.
+    """
+    source = Path(start_from)
+    model = verify(source).model_dir if (source / MANIFEST).exists() else source
+    if not (model / "config.json").exists() or not any(model.glob("*.safetensors")):
+        raise ConfigError(f"start_from={start_from}: neither a checkpoint nor a model directory")
+    return model
+
+
+def starting_points(config: RunConfig, models: Models) -> dict[str, str]:
+    """Fingerprints of the weights that stages start from, for resume to compare.
+
+    Raises:
+        ConfigError: they are of another shape than the run's model.
+    """
+    found = {}
+    for name, stage in enabled_stages(config):
+        if stage.start_from:
+            model = weights_of(stage.start_from)
+            ours, theirs = model_shape(models.source), model_shape(model)
+            if ours != theirs:
+                raise ConfigError(
+                    f"stages.{name}.start_from={stage.start_from} is {theirs}, "
+                    f"the run's model {ours}"
+                )
+            found[f"{name}/start_from"] = fingerprint_files(model.glob("*.safetensors"))
+    return found
+
+
+def model_shape(directory: Path) -> dict[str, object]:
+    """What two models must share for one's weights to fit the other."""
+    config = read_json(directory / "config.json")
+    keys = ("model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
+    return {key: config.get(key) for key in keys}
 
 
 def tokenizer_texts() -> Iterator[str]:

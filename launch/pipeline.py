@@ -14,8 +14,9 @@ import numpy as np
 from configs.errors import ConfigError, Stopped
 from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
+from envs.draws import key_of
 from envs.types import Demonstration, Task
-from launch.models import Models
+from launch.models import Models, weights_of
 from rl.checkpoint import LEARNER_DIR, MODEL_DIR, Checkpoint, CheckpointStore, RunState
 from rl.controller import Controller, LearnerGroup, Parts, Progress
 from rl.curriculum import Mixture, UniformCurriculum
@@ -127,12 +128,15 @@ class Pipeline:
         await self._restore()
         stages, state = enabled_stages(self.config), self.setup.state
         if state is None:
+            await self._start_from(stages[0][1])
             await self._evaluate(evaluator, START)
         else:
             names = [name for name, _ in stages]
             stages = stages[names.index(state.stage) :]
         for name, stage in stages:
             resumed = state is not None and state.stage == name
+            if name != stages[0][0]:
+                await self._start_from(stage)
             await self._run_stage(name, stage, resumed)
             self._check_stop(name)
             await self._evaluate(evaluator, name)
@@ -157,8 +161,6 @@ class Pipeline:
 
     async def _run_stage(self, name: str, config: StageConfig, resumed: bool) -> None:
         state = self.setup.state if resumed else None
-        if config.start_from and state is None:
-            await self._restart_learner(config.start_from)
         reference = await self._reference(name, config, resumed)
         if state is None:
             await self._fleets.learner.begin_stage(reference)
@@ -183,7 +185,9 @@ class Pipeline:
 
     def _make_stage(self, name: str, config: StageConfig) -> Stage:
         mixture = self.setup.data[name]
-        curriculum = UniformCurriculum(mixture.sizes, mixture.weights, self.config.seed)
+        # By stage: RL over the tasks that SFT has shown would begin with what it has seen.
+        order = key_of(self.config.seed, name)
+        curriculum = UniformCurriculum(mixture.sizes, mixture.weights, order)
         if config.kind is StageKind.SFT:
             return SupervisedStage(
                 name=name,
@@ -230,12 +234,11 @@ class Pipeline:
             )
         return directory
 
-    async def _restart_learner(self, checkpoint: str) -> None:
-        """Replace the learner ranks by new ones on the weights of a checkpoint or model."""
-        source = Path(checkpoint)
-        model = source / MODEL_DIR if (source / MODEL_DIR).is_dir() else source
-        await self._fleets.replace_learner(model)
-        await self._publish(self.policy_version + 1)
+    async def _start_from(self, stage: StageConfig) -> None:
+        """Replace the learner by one on the weights that a stage names, and publish them."""
+        if stage.start_from:
+            await self._fleets.replace_learner(weights_of(stage.start_from))
+            await self._publish(self.policy_version + 1)
 
     async def _evaluate(self, evaluator: Evaluator, stage: str) -> None:
         record = await evaluator.run(stage, self.policy_version)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -20,15 +21,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from configs.errors import AssayError, ConfigError, Stopped
-from configs.load import LoadedConfig, save_unresolved, to_yaml
+from configs.load import LoadedConfig, changed_keys, save_unresolved, to_yaml
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.console import Console, log_dir, quiet_output
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
-from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models
+from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, starting_points
 from launch.pipeline import REFERENCES, Fleets, Pipeline, Setup
 from launch.report import write_report
 from launch.tasks import load_held_out, load_stages
+from launch.watchdog import watched
 from rl.checkpoint import (
     Checkpoint,
     CheckpointStore,
@@ -43,6 +45,8 @@ from rl.tracking import EVENTS, FileTracker, next_attempt, outside_sinks
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.yaml"
 INTERRUPTED = 130
+
+_log = logging.getLogger(__name__)
 
 OpenedFleets = contextlib.AbstractAsyncContextManager[Fleets]
 StartFleets = Callable[[RunConfig, Models, Path, str], OpenedFleets]
@@ -104,6 +108,7 @@ def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None =
         data={
             "order": f"seed {config.seed}",
             **{f"{s}/{n}": f for s, sets in data.items() for n, f in sets.fingerprints.items()},
+            **starting_points(config, models),
         },
         tokenizer=models.renderer.fingerprint,
         model=models.fingerprint,
@@ -153,7 +158,17 @@ def _attempt(setup: Setup, logs: Path, console: Console, local: bool) -> None:
         tracker.log_event("memory", peak_gb=memory.peak_gb)
         tracker.log_event("run_end", status=status)
         tracker.close()
+        _report(run_dir, finished=status == "done")
+
+
+def _report(run_dir: Path, finished: bool) -> None:
+    """Write the report; one that cannot be written must not hide why the run ended."""
+    try:
         write_report(run_dir)
+    except Exception:
+        if finished:
+            raise
+        _log.exception("no report of %s", run_dir)
 
 
 async def _train(
@@ -168,12 +183,18 @@ async def _train(
         code=code_version(),
         versions=package_versions(),
     )
+    if setup.state is not None and (changes := changed_keys(setup.state.config, setup.config_text)):
+        tracker.log_event("notice", source="configuration", message="; ".join(changes))
     store = CheckpointStore(setup.run_dir / CHECKPOINTS, config.checkpoint.keep)
     with shared_folder(run_id) as weights:
         pipeline = Pipeline(setup, store, tracker, weights)
         _stop_on_sigterm(pipeline.request_stop)
         async with start(config, setup.models, logs, run_id) as fleets:
-            await pipeline.run(fleets)
+            if start is _in_this_process:  # no deadlines: one may stay at a breakpoint
+                await pipeline.run(fleets)
+            else:
+                limit_s = config.deadlines.watchdog_s
+                await watched(pipeline.run(fleets), lambda: tracker.idle_s, limit_s)
 
 
 def _on_ray(config: RunConfig, models: Models, logs: Path, run_id: str) -> OpenedFleets:

@@ -169,6 +169,7 @@ class FileTracker:
         self._clock = clock
         self._began = clock() - before
         self._lock = threading.Lock()
+        self._last_line = time.monotonic()
         self._files = {
             name: open(run_dir / name, "ab", buffering=0)  # noqa: SIM115 - closed by close()
             for name in (METRICS, TRAJECTORIES, EVALUATIONS, EVENTS)
@@ -188,6 +189,11 @@ class FileTracker:
     def elapsed_s(self) -> float:
         """Seconds spent on this run, in all attempts together, without the pauses between them."""
         return self._clock() - self._began
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since anything was logged."""
+        return time.monotonic() - self._last_line
 
     def log_step(self, record: StepRecord) -> None:
         self._global_step += 1
@@ -231,6 +237,7 @@ class FileTracker:
     def _append(self, name: str, fields: Mapping[str, Any]) -> None:
         stamped = {**fields, "time": round(time.time(), 3), "elapsed_s": round(self.elapsed_s, 3)}
         with self._lock:
+            self._last_line = time.monotonic()
             self._files[name].write(encode_line(stamped))
 
     def _forward(self, record: Record) -> None:
