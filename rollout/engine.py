@@ -25,13 +25,17 @@ class PromptTooLong(ValueError):
     """The prompt leaves no room for an answer within the model's length."""
 
 
+class GenerationFailed(RuntimeError):
+    """The engine ended one request before its answer was whole; it goes on serving others."""
+
+
 class Engine(Protocol):
     """What a rollout needs of an inference engine."""
 
     policy_version: int
 
     async def generate(self, token_ids: IntArray, sampling: Sampling, seed: int) -> Completion:
-        """Continue `token_ids`. Raises `EngineDead` or `PromptTooLong`."""
+        """Continue `token_ids`. Raises `EngineDead`, `PromptTooLong` or `GenerationFailed`."""
         ...
 
     async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
@@ -61,7 +65,17 @@ class EngineSettings:
     compile: bool = False
     gpus: int = 0
     gpu_memory_utilization: float = 0.85
-    seeded: bool = True
+
+
+def checked_finish(reason: str | None) -> str:
+    """The finish reason of a whole answer, "stop" or "length".
+
+    Raises:
+        GenerationFailed: any other one ("abort", "error", ...): what there is must not be scored.
+    """
+    if reason not in ("stop", "length"):
+        raise GenerationFailed(f"the engine ended the request with '{reason}'")
+    return reason
 
 
 def prepare_process(settings: EngineSettings) -> None:
@@ -141,7 +155,7 @@ class VllmEngine:
         params = SamplingParams(
             temperature=sampling.temperature,
             max_tokens=min(sampling.max_tokens, room),
-            seed=seed if self.settings.seeded and sampling.temperature > 0 else None,
+            seed=seed if sampling.temperature > 0 else None,
             stop_token_ids=list(self.settings.stop_token_ids),
             logprobs=0,
             detokenize=False,
@@ -149,11 +163,12 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         output = (await self._final_output(token_ids, params)).outputs[0]
+        finish_reason = checked_finish(output.finish_reason)
         versions = output.weight_versions or []
         return Completion(
             token_ids=np.asarray(output.token_ids, dtype=np.int32),
             logprobs=np.asarray(output.logprobs.logprobs, dtype=np.float32),
-            finish_reason="length" if output.finish_reason == "length" else "stop",
+            finish_reason=finish_reason,
             versions=tuple((span.start, int(span.version)) for span in versions),
         )
 

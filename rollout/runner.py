@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from envs.types import Env, Message, Task
-from rollout.engine import Engine, PromptTooLong
+from rollout.engine import Engine, GenerationFailed, PromptTooLong
 from rollout.renderer import Renderer
 from rollout.types import Group, RolloutRequest, Span, StopReason, Trajectory
 
@@ -24,8 +24,8 @@ MakeEnv = Callable[[Task], Env]
 class Runner:
     """Plays requests on one engine. All samples of a group stay on it, so their prompt is shared.
 
-    A fault of the environment ends its own sample with `StopReason.ERROR` and leaves its siblings
-    alone; a fault of the engine is the worker's and is raised.
+    A fault of the environment, or of one request, ends its own sample with `StopReason.ERROR` and
+    leaves its siblings alone; a fault of the engine is the worker's and is raised.
     """
 
     engine: Engine
@@ -68,6 +68,8 @@ class Runner:
             return _failed(request, index, f"not finished within {self.rollout_s:g} s")
         except EnvFault as error:
             return _failed(request, index, f"environment: {error}")
+        except GenerationFailed as error:
+            return _failed(request, index, str(error))
 
     async def _play(self, request: RolloutRequest, index: int, env: Env) -> Trajectory:
         opening = _ask(env.reset, request.task)

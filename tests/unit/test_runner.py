@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from envs.types import Message, SingleTurn, Step, Task
 from rl.batching import sample_of
 from rl.tokenizer import CHAT_TEMPLATE, train_tokenizer
-from rollout.engine import EngineDead, PromptTooLong
+from rollout.engine import EngineDead, GenerationFailed, PromptTooLong, checked_finish
 from rollout.renderer import Renderer
 from rollout.runner import Runner
 from rollout.types import (
@@ -60,6 +60,7 @@ class ScriptedEngine:
     directory: Path
     replies: Sequence[str] = ("Claims total 15",)
     finish_reason: str = "stop"
+    finish_reasons: Mapping[int, str] = field(default_factory=dict)  # by seed
     seconds: float = 1.0
     room: int = 10_000
     dead: bool = False
@@ -83,7 +84,8 @@ class ScriptedEngine:
             ids += tokenizer.encode("<|im_end|>").ids
         logprobs = -np.arange(1, len(ids) + 1, dtype=np.float32)
         versions = ((0, self.policy_version), (2, self.policy_version + 1))
-        return Completion(np.array(ids, np.int32), logprobs, self.finish_reason, versions)
+        finish_reason = checked_finish(self.finish_reasons.get(seed, self.finish_reason))
+        return Completion(np.array(ids, np.int32), logprobs, finish_reason, versions)
 
     async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
         raise NotImplementedError
@@ -262,6 +264,22 @@ def test_a_prompt_that_leaves_no_room_is_a_fault(directory: Path, renderer: Rend
     sample = the_only(play(ScriptedEngine(directory, room=1), renderer, lambda task: env))
     assert_fault(sample, "prompt too long: prompt of")
     assert env.closed == 1
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "repetition", None])
+def test_a_request_that_the_engine_gave_up_ends_its_own_sample_only(
+    directory: Path, renderer: Renderer, reason: Any
+) -> None:
+    with pytest.raises(GenerationFailed):
+        checked_finish(reason)
+    envs = [Dialogue(turns=1) for _ in range(3)]
+    waiting = iter(envs)
+    engine = ScriptedEngine(directory, finish_reasons={110: reason})
+    samples = play(engine, renderer, lambda task: next(waiting), count=3).trajectories
+    assert_fault(samples[1], f"the engine ended the request with '{reason}'")
+    for sibling in (samples[0], samples[2]):
+        assert (sibling.stop_reason, sibling.reply) == (StopReason.STOP, "Claims total 15")
+    assert [env.closed for env in envs] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
