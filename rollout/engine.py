@@ -137,7 +137,7 @@ class VllmEngine:
         import asyncio
 
         await self._llm.update_weight_version("0")
-        prompt = np.full(8, self.settings.stop_token_ids[0], dtype=np.int32)
+        prompt = np.zeros(8, dtype=np.int32)  # any token that every vocabulary has
         for count in (1, min(64, self.settings.max_num_seqs)):
             await asyncio.gather(
                 *(self.generate(prompt, Sampling(1.0, max_tokens=4), i) for i in range(count))
