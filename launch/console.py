@@ -150,6 +150,8 @@ def evaluation_line(record: EvaluationRecord) -> str:
     parts.append(f"greedy {_share([result.greedy_correct for result in record.results]):.1%}")
     parts += [f"{mode} {_pass_at_1(results):.1%}" for mode, results in modes.items() if results]
     parts.append(f"{len(record.results)} tasks in {record.seconds:.1f} s")
+    if record.prompts_too_long:
+        parts.append(f"{record.prompts_too_long} left out: prompt too long")
     return f"held-out {when}: " + ", ".join(parts)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.draws import key_of, permute
 from rl.advantages import SMALLEST_STD
-from rollout.types import Group
+from rollout.types import PROMPT_TOO_LONG, Group
 
 T = TypeVar("T", covariant=True)
 
@@ -116,13 +116,14 @@ def judge_group(
 ) -> Verdict:
     """Decide on a scored group. Samples without a verdict leave before the variance is looked at.
 
-    Reasons: `error` (fewer than max(2, half the group) samples have a verdict), `stale`, and for
-    groups without a gradient `all_correct` (every reward 1 or more), `all_wrong` (0 or less) or
-    `constant`. DAPO, arXiv 2503.14476, eq. 11, drops the last three.
+    Reasons: where fewer than max(2, half the group) samples have a verdict `prompt_too_long`, for
+    any other cause `error`; `stale`; and for groups without a gradient `all_correct` (every reward
+    1 or more), `all_wrong` (0 or less) or `constant`. DAPO, arXiv 2503.14476, eq. 11, drops the
+    last three.
     """
     scored = group.scored
     if len(scored) < max(2, len(group.trajectories) / 2):
-        return Verdict(False, "error")
+        return Verdict(False, PROMPT_TOO_LONG if group.is_prompt_too_long else "error")
     # Tokens of unknown age count as too old.
     versions = [t.oldest_version for t in scored]
     if any(v is None or policy_version - v > max_staleness for v in versions):

@@ -13,7 +13,7 @@ from envs.draws import key_of, permute
 from envs.types import Task, TaskSet
 from rl.seeds import is_thinking, sample_seeds
 from rl.tracking import EvaluationRecord, TaskResult
-from rollout.types import Group, RolloutRequest, Sampling
+from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Sampling
 
 
 class Rollouts(Protocol):
@@ -60,30 +60,33 @@ class Evaluator:
 
     async def run(self, stage: str, policy_version: int) -> EvaluationRecord:
         """Answer every task; one whose samples, or whose greedy answer, have no verdict is left
-        out: a fault is not a wrong answer. `len(tasks) - len(results)` says how many."""
+        out: a fault is not a wrong answer. `len(tasks) - len(results)` says how many, and
+        `prompts_too_long` for how many of them the prompt was the cause."""
         started = time.monotonic()
         turn = asyncio.Semaphore(1 + 2 * self.slots // (self.config.samples + 1))
 
-        async def in_turn(number: int, task: Task) -> TaskResult | None:
+        async def in_turn(number: int, task: Task) -> TaskResult | str:
             async with turn:
                 return await self._task(number, task)
 
-        results = await asyncio.gather(*(in_turn(i, task) for i, task in enumerate(self.tasks)))
+        outcomes = await asyncio.gather(*(in_turn(i, task) for i, task in enumerate(self.tasks)))
         return EvaluationRecord(
             stage=stage,
             policy_version=policy_version,
             seconds=time.monotonic() - started,
-            results=tuple(result for result in results if result is not None),
+            results=tuple(outcome for outcome in outcomes if isinstance(outcome, TaskResult)),
+            prompts_too_long=outcomes.count(PROMPT_TOO_LONG),
         )
 
-    async def _task(self, number: int, task: Task) -> TaskResult | None:
+    async def _task(self, number: int, task: Task) -> TaskResult | str:
+        """The result of one task, or why it is left out."""
         sampled, greedy = await asyncio.gather(
             self._group(-1 - 2 * number, task, self.config.temperature, self.config.samples),
             self._group(-2 - 2 * number, task, 0.0, 1),
         )
         answers = sampled.scored
         if not (answers and greedy.scored):
-            return None
+            return PROMPT_TOO_LONG if sampled.is_prompt_too_long else "error"
         [best] = greedy.scored
         return TaskResult(
             task_id=task.id,

@@ -97,12 +97,16 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRecord:
-    """A held-out evaluation after `stage` (`START` before the first); `seconds` is wall time."""
+    """A held-out evaluation after `stage` (`START` before the first); `seconds` is wall time.
+
+    `prompts_too_long` tasks are left out of `results`, since the model's length cannot hold them.
+    """
 
     stage: str
     policy_version: int
     seconds: float
     results: tuple[TaskResult, ...]
+    prompts_too_long: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from envs.types import Env, Message, Task
 from rollout.engine import Engine, GenerationFailed, PromptTooLong
 from rollout.renderer import Renderer
-from rollout.types import Group, RolloutRequest, Span, StopReason, Trajectory
+from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Span, StopReason, Trajectory
 
 T = TypeVar("T")
 MakeEnv = Callable[[Task], Env]
@@ -63,7 +63,7 @@ class Runner:
                 with _opened(self.make_env, request.task) as env:
                     return await self._play(request, index, env)
         except PromptTooLong as error:
-            return _failed(request, index, f"prompt too long: {error}")
+            return _failed(request, index, f"prompt too long: {error}", PROMPT_TOO_LONG)
         except TimeoutError:
             return _failed(request, index, f"not finished within {self.rollout_s:g} s")
         except EnvFault as error:
@@ -131,7 +131,7 @@ def _opened(make_env: MakeEnv, task: Task) -> Iterator[Env]:
     _ask(env.close)
 
 
-def _failed(request: RolloutRequest, index: int, reason: str) -> Trajectory:
+def _failed(request: RolloutRequest, index: int, reason: str, fault: str = "") -> Trajectory:
     """A sample that ended in a fault: kept for the counts, never scored or trained."""
-    info = {"error": reason}
+    info = {"error": reason, "fault": fault}
     return Trajectory(request.task, index, (), (), StopReason.ERROR, num_turns=0, info=info)

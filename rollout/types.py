@@ -16,6 +16,10 @@ IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
 
 
+PROMPT_TOO_LONG = "prompt_too_long"
+"""The `fault` in the info of a sample whose prompt leaves no room for an answer."""
+
+
 class StopReason(StrEnum):
     """Why a trajectory ended."""
 
@@ -138,3 +142,8 @@ class Group:
     def scored(self) -> list[Trajectory]:
         """The samples that have a verdict: only they are trained or count as difficulty."""
         return [t for t in self.trajectories if t.reward is not None]
+
+    @property
+    def is_prompt_too_long(self) -> bool:
+        """Whether it has no answers because its prompt leaves no room for any."""
+        return any(t.info.get("fault") == PROMPT_TOO_LONG for t in self.trajectories)

@@ -104,6 +104,9 @@ def test_the_line_of_an_evaluation_splits_by_mode() -> None:
     line = evaluation_line(EvaluationRecord("reasoning", 9, 12.0, results))
     assert line.startswith("held-out after reasoning: pass@1 50.0%, greedy 50.0%")
     assert "thinking 80.0%, non-thinking 20.0%, 2 tasks" in line
+    assert "left out" not in line
+    short = EvaluationRecord("reasoning", 9, 12.0, results, prompts_too_long=3)
+    assert evaluation_line(short).endswith(", 3 left out: prompt too long")
     assert "no task" in evaluation_line(EvaluationRecord(START, 0, 0.0, ()))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rl.curriculum import Mixture, UniformCurriculum, Verdict, judge_group
-from rollout.types import Group
+from rollout.types import PROMPT_TOO_LONG, Group
 from tests.fakes import NumberedTasks, scored_group, trajectory
 
 
@@ -98,6 +100,12 @@ def test_a_mixture_runs_through_its_sets() -> None:
 )
 def test_groups_are_judged(rewards: list[float | None], reason: str) -> None:
     assert judge_group(scored_group(rewards), 0, 0, False) == Verdict(not reason, reason)
+
+
+def test_a_prompt_that_is_too_long_has_a_reason_of_its_own() -> None:
+    samples = [trajectory(i, None, info={"fault": PROMPT_TOO_LONG}) for i in range(4)]
+    group = replace(scored_group([]), trajectories=tuple(samples))
+    assert judge_group(group, 0, 0, False) == Verdict(False, "prompt_too_long")
 
 
 def test_groups_without_variance_can_be_kept() -> None:

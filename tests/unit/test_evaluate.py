@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -13,7 +13,7 @@ from envs.finance import FinanceTasks
 from envs.types import TaskSet
 from rl.evaluate import Evaluator, held_out, is_correct
 from rl.tracking import EvaluationRecord
-from rollout.types import Group, RolloutRequest
+from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, StopReason
 from tests.fakes import Decide, FakeRollouts, FakeScorer, Fate, NumberedTasks, World, simulate
 
 
@@ -102,6 +102,26 @@ def test_faults_are_left_out_and_are_no_wrong_answers() -> None:
     results = {faulty[result.task_id]: result for result in record.results}
     assert set(results) == {"one sample", "none"}
     assert (results["one sample"].num_samples, results["one sample"].num_correct) == (2, 1)
+
+
+def test_prompts_that_are_too_long_are_counted() -> None:
+    @dataclass
+    class Short(FakeRollouts):
+        async def run(self, request: RolloutRequest) -> Group:
+            group = await FakeRollouts.run(self, request)
+            if request.task.id not in long:
+                return group
+            info = {"started": 0.0, "ended": 0.0, "reward": None, "fault": PROMPT_TOO_LONG}
+            failed = [
+                replace(t, info=info, stop_reason=StopReason.ERROR) for t in group.trajectories
+            ]
+            return replace(group, trajectories=tuple(failed))
+
+    tasks = held_out([NumberedTasks(8)], 5)
+    long = {tasks[1].id, tasks[3].id}
+    rollouts = Short(World(right_in(1)))
+    record = simulate(Evaluator(tasks, EvaluationConfig(), rollouts, FakeScorer(), 17).run("x", 0))
+    assert (len(record.results), record.prompts_too_long) == (3, 2)
 
 
 def test_the_engines_are_kept_busy_and_not_flooded() -> None:

@@ -264,6 +264,8 @@ def test_a_prompt_that_leaves_no_room_is_a_fault(directory: Path, renderer: Rend
     sample = the_only(play(ScriptedEngine(directory, room=1), renderer, lambda task: env))
     assert_fault(sample, "prompt too long: prompt of")
     assert env.closed == 1
+    assert play(ScriptedEngine(directory, room=1), renderer, count=2).is_prompt_too_long
+    assert not play(ScriptedEngine(directory), renderer, count=2).is_prompt_too_long
 
 
 @pytest.mark.parametrize("reason", ["abort", "error", "repetition", None])
