@@ -215,7 +215,7 @@ def stage_figures(steps: list[Line], evaluations: list[Line]) -> Figures:
 def accuracy_figures(results: list[Line], mean_name: str) -> Figures:
     names = ("ci_low", "ci_high", "pass_at_10", "greedy", "tokens", "seconds_per_answer")
     if not results:
-        return {**dict.fromkeys((mean_name, *names)), "tasks": 0}
+        return {**dict.fromkeys((mean_name, *names)), "pass_at_10_tasks": 0, "tasks": 0}
     shares = tuple(result["num_correct"] / result["num_samples"] for result in results)
     answers = sum(result["num_samples"] for result in results)
     return {
@@ -223,6 +223,7 @@ def accuracy_figures(results: list[Line], mean_name: str) -> Figures:
         "ci_low": IntervalEnd(shares, upper=False),
         "ci_high": IntervalEnd(shares, upper=True),
         "pass_at_10": mean_pass_at_10(results),
+        "pass_at_10_tasks": sum(result["num_samples"] >= 10 for result in results),
         "greedy": [result["greedy_correct"] for result in results].count(True) / len(results),
         "tasks": len(results),
         "tokens": sum(result["tokens"] for result in results) / answers,
@@ -231,14 +232,16 @@ def accuracy_figures(results: list[Line], mean_name: str) -> Figures:
 
 
 def mean_pass_at_10(results: list[Line]) -> float | None:
-    """One minus the chance that ten of the n samples are all among the n - c wrong ones."""
-    if min(result["num_samples"] for result in results) < 10:
-        return None
+    """One minus the chance that ten of the n samples are all among the n - c wrong ones.
+
+    Over the tasks with ten samples; samples without a verdict leave others with fewer.
+    """
     failing = [
         math.comb(r["num_samples"] - r["num_correct"], 10) / math.comb(r["num_samples"], 10)
         for r in results
+        if r["num_samples"] >= 10
     ]
-    return 1.0 - math.fsum(failing) / len(failing)
+    return 1.0 - math.fsum(failing) / len(failing) if failing else None
 
 
 def main(arguments: list[str]) -> int:

@@ -100,12 +100,17 @@ def save_unresolved(loaded: LoadedConfig, path: Path) -> None:
     path.write_text(to_yaml(loaded.tree), encoding="utf-8")
 
 
+def written(text: str) -> dict[str, Any]:
+    """A saved configuration as nested dictionaries, with every `${...}` unresolved."""
+    return yaml.safe_load(text) or {}
+
+
 def changed_keys(before: str, now: str) -> list[str]:
     """Keys whose values differ between two configurations as written (YAML), with both values.
 
     Example: `["learner.token_budget was 4096, is 8192"]`.
     """
-    old, new = _flat(yaml.safe_load(before) or {}), _flat(yaml.safe_load(now) or {})
+    old, new = _flat(written(before)), _flat(written(now))
     return [
         f"{key} was {old.get(key, 'not set')}, is {new.get(key, 'not set')}"
         for key in dict.fromkeys([*old, *new])

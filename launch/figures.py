@@ -33,15 +33,16 @@ class Accuracy:
     """Held-out accuracy over some tasks, as shares from 0 to 1.
 
     `pass_at_1` is the mean over tasks of c/n at temperature 1 with its 95 % bootstrap interval over
-    tasks; `pass_at_10` is the unbiased estimate, None when a task has under ten samples; `greedy`
-    the share of tasks with a right greedy answer; `tokens` and `seconds_per_answer` are means over
-    sampled answers. All are None over no task.
+    tasks; `pass_at_10` is the unbiased estimate over the `pass_at_10_tasks` that have ten samples
+    or more; `greedy` the share of tasks with a right greedy answer; `tokens` and
+    `seconds_per_answer` are means over sampled answers. All are None over no task.
     """
 
     pass_at_1: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
     pass_at_10: float | None = None
+    pass_at_10_tasks: int = 0
     greedy: float | None = None
     tasks: int = 0
     tokens: float | None = None
@@ -173,14 +174,15 @@ def accuracy_of(results: Sequence[TaskResult], seed: int) -> Accuracy:
     shares = [result.num_correct / result.num_samples for result in results]
     ci_low, ci_high = bootstrap_interval(shares, seed)
     answers = sum(result.num_samples for result in results)
-    enough = all(result.num_samples >= PASS_AT for result in results)
+    enough = [result for result in results if result.num_samples >= PASS_AT]
     return Accuracy(
         pass_at_1=_mean(shares),
         ci_low=ci_low,
         ci_high=ci_high,
-        pass_at_10=_mean([pass_at_k(r.num_samples, r.num_correct, PASS_AT) for r in results])
+        pass_at_10=_mean([pass_at_k(r.num_samples, r.num_correct, PASS_AT) for r in enough])
         if enough
         else None,
+        pass_at_10_tasks=len(enough),
         greedy=_mean([float(result.greedy_correct) for result in results]),
         tasks=len(results),
         tokens=sum(result.tokens for result in results) / answers,

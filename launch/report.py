@@ -96,7 +96,8 @@ def _accuracy_section(report: Report) -> str:
     ]
     note = (
         "pass@1 is the mean over tasks of the share of right answers among samples at temperature "
-        "1; intervals are bootstrapped over tasks. Training time and tokens leave evaluation out."
+        "1, pass@10 is over the tasks with ten samples; intervals are bootstrapped over tasks. "
+        "Training time and tokens leave evaluation out."
     )
     return _table((*header, *costs), rows) + "\n\n" + note
 

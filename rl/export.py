@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from configs.errors import ConfigError
+from configs.load import written
 from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
 from rl.checkpoint import MANIFEST, RunState, verify
 from rl.durable import load_tensors, read_json, save_tensors, write_bytes, write_json
@@ -139,7 +140,7 @@ def model_card(
         f"`{state.stage}` (policy version {state.policy_version}).",
         _results(config, state, report),
         "## Training\n\n" + _training(config, state),
-        "## Reward\n\n" + _reward(config),
+        "## Reward\n\n" + _reward(config, state),
         "## Use\n\n" + _USE,
         "## Reproduce\n\n" + _provenance(config, state),
         "## Limits\n\nThe figures above hold for the tasks named above and for nothing else. "
@@ -187,16 +188,16 @@ def _origin(config: RunConfig) -> str:
 
 def _results(config: RunConfig, state: RunState, report: Mapping[str, Any] | None) -> str:
     """Held-out accuracy after each stage that these weights have been through to the end."""
-    figures: Mapping[str, Mapping[str, float]] = report["stages"] if report else {}
+    figures: Mapping[str, Mapping[str, float | None]] = report["stages"] if report else {}
     earlier = [name for name, stage in _stages(config, state) if name != state.stage]
     finished = state.step >= config.stages[state.stage].steps
     names = [START, *earlier, *([state.stage] if finished else [])]
     rows = [
         [
             "before training" if name == START else f"after `{name}`",
-            f"{figures[name]['pass_at_1']:.1%}",
-            f"{figures[name]['ci_low']:.1%} to {figures[name]['ci_high']:.1%}",
-            f"{figures[name]['pass_at_10']:.1%}",
+            _percent(figures[name]["pass_at_1"]),
+            _interval(figures[name]),
+            _percent(figures[name]["pass_at_10"]),
         ]
         for name in names
         if name in figures
@@ -207,16 +208,26 @@ def _results(config: RunConfig, state: RunState, report: Mapping[str, Any] | Non
     if not finished:
         lines += ["The weights were saved within a stage and were not evaluated themselves.", ""]
     evaluation = config.evaluation
+    data = _data(evaluation.tasks, state, "evaluation")
     lines += [
         _table(["", "pass@1", "95 % interval", "pass@10"], rows),
         "",
         f"pass@1 is the mean over {evaluation.samples} samples a task at temperature "
         f"{evaluation.temperature:g}, on {evaluation.num_tasks} tasks never trained on "
-        f"({', '.join(map(_data, evaluation.tasks.values()))}), at most {evaluation.max_tokens} "
-        f"tokens an answer, {evaluation.thinking_share:.0%} of them in thinking mode; the interval "
-        "is a bootstrap over tasks.",
+        f"({data}), at most {evaluation.max_tokens} tokens an answer, "
+        f"{evaluation.thinking_share:.0%} of them in thinking mode; the interval is a bootstrap "
+        "over tasks.",
     ]
     return "\n".join(lines)
+
+
+def _interval(figures: Mapping[str, float | None]) -> str:
+    low, high = figures["ci_low"], figures["ci_high"]
+    return "-" if low is None or high is None else f"{low:.1%} to {high:.1%}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _stages(config: RunConfig, state: RunState) -> list[tuple[str, StageConfig]]:
@@ -234,24 +245,34 @@ def _training(config: RunConfig, state: RunState) -> str:
         method = f"{algorithm.advantage}, {algorithm.loss}" if is_rl else "cross-entropy"
         size = f"{stage.batch_size} x {stage.group_size}" if is_rl else f"{stage.batch_size}"
         steps = state.step if name == state.stage else stage.steps
-        data = ", ".join(map(_data, stage.tasks.values()))
+        data = _data(stage.tasks, state, "stages", name)
         rate = f"{stage.learning_rate:g}"
         rows.append([f"`{name}`", stage.kind, f"{steps}", size, rate, method, data])
     header = ["stage", "kind", "steps", "batch", "learning rate", "algorithm", "data"]
     return _table(header, rows) + "\n\nA batch is sequences (sft) or tasks x samples (rl)."
 
 
-def _data(tasks: TasksConfig) -> str:
-    name = f"{tasks.source} {Path(tasks.path).name}".strip()
-    return f"`{name}`" + (f" {json.dumps(tasks.args)}" if tasks.args else "")
+def _data(sets: Mapping[str, TasksConfig], state: RunState, *section: str) -> str:
+    return ", ".join(
+        f"`{f'{tasks.source} {Path(tasks.path).name}'.strip()}`"
+        + _arguments(state, *section, "tasks", name)
+        for name, tasks in sets.items()
+    )
 
 
-def _reward(config: RunConfig) -> str:
-    arguments = f" with {json.dumps(config.reward.args)}" if config.reward.args else ""
+def _reward(config: RunConfig, state: RunState) -> str:
     return (
-        f"Verifier `{config.reward.verifier}`{arguments}. "
+        f"Verifier `{config.reward.verifier}`{_arguments(state, 'reward')}. "
         "A sample without a verdict is left out, never scored 0."
     )
+
+
+def _arguments(state: RunState, *section: str) -> str:
+    """The `args` of a section as they were written: what `${...}` stands for may be a secret."""
+    node: Any = written(state.config)
+    for name in (*section, "args"):
+        node = node.get(name, {})
+    return f" {json.dumps(node)}" if node else ""
 
 
 def _provenance(config: RunConfig, state: RunState) -> str:

@@ -7,7 +7,15 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from configs.errors import ConfigError
-from configs.schema import BuildConfig, ModelConfig, RunConfig, StageConfig, StageKind, TasksConfig
+from configs.schema import (
+    BuildConfig,
+    ModelConfig,
+    RewardConfig,
+    RunConfig,
+    StageConfig,
+    StageKind,
+    TasksConfig,
+)
 from rl.checkpoint import Checkpoint, CheckpointError, CheckpointStore, RunState
 from rl.durable import load_tensors, read_json, save_tensors, write_json
 from rl.export import copy_settings, export_checkpoint, model_card
@@ -23,13 +31,23 @@ STATE = RunState(
     rng={},
     tracker={},
     fingerprints=Fingerprints({"reasoning/finance": "d4d4"}, "70c0", "b0b0", 1),
-    config="name: demo\nmodel:\n  path: ${oc.env:MODEL}\n",
+    config="""\
+name: demo
+model:
+  path: ${oc.env:MODEL}
+reward:
+  args: {token: "${oc.env:TOKEN}"}
+stages:
+  sft:
+    tasks: {finance: {args: {levels: [1]}}}
+""",
     code_version="v0.1.0",
     packages={"torch": "2.13.0"},
 )
 CONFIG = RunConfig(
     name="demo",
     seed=23,
+    reward=RewardConfig(args={"token": "resolved secret"}),
     stages={
         "sft": StageConfig(
             kind=StageKind.SFT,
@@ -190,7 +208,7 @@ def test_the_card_states_the_run() -> None:
     assert "| after `sft` | 35.1% |" in card
     assert "| after `reasoning` | 76.5% |" in card
     assert "agentic" not in card, "a later stage is not in these weights"
-    assert "| `sft` | sft | 400 | 32 | 0.0001 | cross-entropy | `finance` " in card
+    assert '| `sft` | sft | 400 | 32 | 0.0001 | cross-entropy | `finance` {"levels": [1]} |' in card
     assert (
         "| `reasoning` | rl | 60 | 32 x 8 | 0.0001 | grpo, ppo_clip | `rows a\\|b.jsonl` |" in card
     )
@@ -205,7 +223,17 @@ def test_the_card_states_the_run() -> None:
     assert "| data reasoning/finance | d4d4 |" in card
     assert "${oc.env:MODEL}" in card
     assert "built from scratch" in card
-    assert "Verifier `numeric`" in card
+    assert 'Verifier `numeric` {"token": "${oc.env:TOKEN}"}.' in card
+    assert "secret" not in card
+
+
+def test_the_card_leaves_a_missing_figure_open() -> None:
+    """With two samples a task there is no pass@10, and without a verdict no figure at all."""
+    few = FIGURES | {"pass_at_1": 0.0123, "pass_at_10": None}
+    none = dict.fromkeys(few)
+    card = model_card(CONFIG, STATE, {"stages": {"start": few, "sft": none}}, "apache-2.0")
+    assert "| before training | 1.2% | 30.0% to 40.0% | - |" in card
+    assert "| after `sft` | - | - | - |" in card
 
 
 def test_the_card_claims_no_accuracy_that_was_not_measured() -> None:

@@ -324,6 +324,20 @@ def test_pass_at_10_is_left_open_with_fewer_samples(tmp_path: Path) -> None:
     assert recompute_report.main([str(tmp_path)]) == 0
 
 
+def test_pass_at_10_is_over_the_tasks_with_ten_samples(tmp_path: Path) -> None:
+    tracker = FileTracker(tmp_path)
+    results = (
+        TaskResult("a", {}, True, 10, 1, True, 10, 1.0),
+        TaskResult("b", {}, True, 9, 0, True, 10, 1.0),  # one sample had no verdict
+        TaskResult("c", {}, True, 10, 0, True, 10, 1.0),
+    )
+    tracker.log_evaluation(EvaluationRecord(START, 0, 1.0, results))
+    tracker.close()
+    accuracy = write_report(tmp_path).stages[START].accuracy
+    assert (accuracy.pass_at_10, accuracy.pass_at_10_tasks, accuracy.tasks) == (0.5, 2, 3)
+    assert recompute_report.main([str(tmp_path)]) == 0
+
+
 def test_a_folder_that_is_no_run_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no run directory"):
         write_report(tmp_path)
