@@ -97,6 +97,7 @@ def load_policy(
             dtype=DTYPES[dtype],
             attn_implementation=attention,
             trust_remote_code=False,
+            use_safetensors=True,  # the other format is pickle: loading it may run code
         )
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]

@@ -1,11 +1,13 @@
 """Models built from scratch: the same files every time, which plain transformers loads."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from configs.errors import ConfigError
@@ -115,5 +117,10 @@ def test_load_policy_names_what_is_wrong(built: Path, tmp_path: Path) -> None:
         load_policy(tmp_path / "nowhere", "float32")
     with pytest.raises(ConfigError, match="does not load"):
         load_policy(tmp_path, "float32")  # a directory, but no model in it
+    shutil.copyfile(built / "config.json", tmp_path / "config.json")
+    weights = load_file(built / "model.safetensors")
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ConfigError, match=r"safetensors"):
+        load_policy(tmp_path, "float32")  # weights in pickle may run code
     with pytest.raises(ConfigError, match="float16"):
         load_policy(built, "float16")
