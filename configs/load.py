@@ -118,6 +118,28 @@ def changed_keys(before: str, now: str) -> list[str]:
     ]
 
 
+def described(text: str) -> RunConfig:
+    """What a saved configuration says, each `${...}` left as it is written: to tell, not to run.
+
+    Raises ConfigError where it is of another version.
+    """
+    source = "saved configuration"
+    tree = OmegaConf.structured(RunConfig)
+    node = _parse(text, source)
+    for setting in _settings((), node, source) if node else ():
+        _apply(tree, setting._replace(value=_literal(setting.value)))
+    return _resolve(tree, {})
+
+
+def _literal(value: Any) -> Any:
+    """The value with its `${...}` escaped, so that they resolve to themselves."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return value.replace("${", "\\${") if isinstance(value, str) else value
+
+
 def preset_names(folder: Path = PRESETS) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 

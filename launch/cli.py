@@ -105,6 +105,10 @@ def evaluate(
     preset: Annotated[
         str, typer.Option(help="Preset whose engine and evaluation settings are used.")
     ] = "quickstart",
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Also write the figures, and every task's counts, to a file."),
+    ] = None,
 ) -> None:
     """Measure a model on held-out tasks: pass@1, pass@k, greedy accuracy, tokens and seconds."""
     from configs.load import load
@@ -121,19 +125,23 @@ def evaluate(
         config.evaluation.tasks = {name: sets[name] for name in sets if name in asked}
     from launch.evaluate import evaluate_model
 
-    raise typer.Exit(evaluate_model(config))
+    evaluate_model(config, json_file)
 
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Of a run.", show_default=False)],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A run, for its latest checkpoint, or a checkpoint.", show_default=False
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="New directory.", show_default=False)],
 ) -> None:
     """Write the model of a checkpoint in Hugging Face format, with a card of the run's figures."""
     from launch.export import export as write
 
-    write(checkpoint, out)
-    typer.echo(f"wrote {out}")
+    typer.echo(f"wrote {out} from {write(source, out)}")
 
 
 @app.command()

@@ -110,9 +110,9 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
 async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: str) -> RayFleets:
     """Start all actors at once; engines and ranks load while each other's do."""
     rollouts, learner, rewards = await asyncio.gather(
-        _start_rollouts(config, models, logs, run_id),
+        start_rollouts(config, models, logs, run_id),
         start_learner(config, models.source, logs, run_id),
-        _start_rewards(config, logs, run_id),
+        start_rewards(config, logs, run_id),
     )
     # NCCL refuses two ranks on one GPU, so a shared one takes its weights through shared memory.
     on_gpus = config.rollout.gpus > 0 and config.learner.gpus > 0
@@ -136,9 +136,10 @@ async def _connect_engines(
     )  # fmt: skip
 
 
-async def _start_rollouts(
+async def start_rollouts(
     config: RunConfig, models: Models, logs: Path, run_id: str
 ) -> RolloutFleet:
+    """Start the engines; they hold the weights of `models.engine`."""
     settings = engine_settings(config, models)
     gpus = SHARED_GPU if config.learner.colocate else config.rollout.gpus
     options = _options(config.rollout.cpus, gpus, run_id)
@@ -185,7 +186,8 @@ async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str)
     return RayLearnerGroup(ranks, config.deadlines)
 
 
-async def _start_rewards(config: RunConfig, logs: Path, run_id: str) -> RewardFleet:
+async def start_rewards(config: RunConfig, logs: Path, run_id: str) -> RewardFleet:
+    """Start the reward workers."""
     options = _options(1, 0, run_id)
     workers = [
         Worker(

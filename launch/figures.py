@@ -196,7 +196,7 @@ def _stages(
     names = [START] if any(e.stage == START for e in evaluations) else []
     names += [step["stage"] for step in steps] + [e.stage for e in evaluations]
     return {
-        name: _stage(
+        name: stage_figures(
             [step for step in steps if step["stage"] == name],
             [evaluation for evaluation in evaluations if evaluation.stage == name],
             seed,
@@ -205,9 +205,10 @@ def _stages(
     }
 
 
-def _stage(
+def stage_figures(
     steps: Sequence[Mapping[str, Any]], evaluations: Sequence[EvaluationRecord], seed: int
 ) -> StageFigures:
+    """The figures of a stage from its step lines and its evaluations, of which the last counts."""
     results = evaluations[-1].results if evaluations else ()
 
     def split(key: Callable[[TaskResult], str | None]) -> dict[str, Accuracy]:

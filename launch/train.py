@@ -32,6 +32,7 @@ from launch.report import write_report
 from launch.tasks import load_held_out, load_stages
 from launch.watchdog import watched
 from rl.checkpoint import (
+    CHECKPOINTS,
     Checkpoint,
     CheckpointStore,
     has_checkpoint,
@@ -42,7 +43,6 @@ from rl.jsonl import read_log
 from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
 from rl.tracking import EVENTS, FileTracker, next_attempt, outside_sinks
 
-CHECKPOINTS = "checkpoints"
 CONFIG = "config.yaml"
 INTERRUPTED = 130
 

@@ -38,6 +38,7 @@ from rl.durable import fsync_path, read_json, sha256_of, write_bytes, write_json
 from rl.provenance import Fingerprints
 
 FORMAT = 1
+CHECKPOINTS = "checkpoints"  # in a run's directory
 MODEL_DIR = "model"  # Hugging Face layout, whole tensors
 LEARNER_DIR = "learner"  # one file or more a rank
 MANIFEST = "manifest.json"
