@@ -56,6 +56,17 @@ class LoadedConfig:
     tree: DictConfig
 
 
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml has no types
+    """Quotes text with U+0085, which YAML 1.1 takes for a line break and folds away."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = '"' if "\x85" in data else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
 class _Setting(NamedTuple):
     path: tuple[str, ...]
     value: Any  # text for a typed value; a YAML value under `args`; a dataclass to reset a section
@@ -92,7 +103,7 @@ def compose(
 def to_yaml(tree: DictConfig) -> str:
     """The tree as YAML that `load` reads back, with every `${...}` unresolved."""
     plain = _without_enums(OmegaConf.to_container(tree, resolve=False))
-    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+    return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def save_unresolved(loaded: LoadedConfig, path: Path) -> None:
