@@ -63,7 +63,7 @@ class ModelConfig:
     path: str = ""
     """Directory or hub id of a Hugging Face causal language model; empty: build one as below."""
     revision: str = ""
-    """Commit of a hub model; empty: its main branch."""
+    """Commit of a hub model, 40 hexadecimal digits; empty: its main branch."""
     dtype: str = "float32"
     """Parameter type of learner and engines: float32 or bfloat16."""
     max_length: int = 512
@@ -122,8 +122,9 @@ class LearnerConfig:
 
 @dataclass
 class PublishConfig:
-    max_logprob_difference: float = 1e-4
-    """Largest |engine - learner| log-probability on the probe set; over it no worker serves."""
+    max_logprob_difference: float = 0.0
+    """Largest |engine - learner| log-probability on the probe set; over it no worker serves.
+    0: 1e-4 in float32, 0.2 in bfloat16, where engine and learner round in different kernels."""
     num_probes: int = 4
     """Sequences in the probe set."""
     max_mismatch_kl: float = 0.1
@@ -165,9 +166,9 @@ class TasksConfig:
     path: str = ""
     """File to load, for every source that reads one; `${oc.env:ASSAY_DATA}` may stand in it."""
     split: str = "train"
-    """train or heldout; the two never share a task."""
+    """train in stages, heldout in evaluation; the two never share a task."""
     held_out_share: float = 0.1
-    """Share of a file's documents that belong to the held-out split."""
+    """Share of a file's documents that belong to the held-out split; one for all uses of a file."""
     weight: float = 1.0
     """Share of draws among the task sets of a stage."""
     args: dict[str, Any] = field(default_factory=dict)
@@ -259,9 +260,7 @@ class EvaluationConfig:
     num_tasks: int = 200
     """Tasks evaluated, spread evenly over the sets."""
     samples: int = 10
-    """Samples a task for pass@1 and pass@k."""
-    temperature: float = 1.0
-    """Sampling temperature; a greedy pass is always added."""
+    """Samples a task at temperature 1 for pass@1 and pass@k; a greedy one is always added."""
     max_tokens: int = 128
     """Longest answer in tokens."""
     thinking_share: float = 0.5
@@ -320,3 +319,9 @@ class RunConfig:
     """When to save."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     """Where metrics go."""
+
+
+def logprob_limit(config: RunConfig) -> float:
+    """The effective `publish.max_logprob_difference`."""
+    default = {"float32": 1e-4, "bfloat16": 0.2}[config.model.dtype]
+    return config.publish.max_logprob_difference or default

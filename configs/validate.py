@@ -92,7 +92,7 @@ RANGES: Mapping[str, Range] = {
     "LearnerConfig.weight_decay": NOT_NEGATIVE,
     "LearnerConfig.beta1": SHARE,
     "LearnerConfig.beta2": SHARE,
-    "PublishConfig.max_logprob_difference": POSITIVE,
+    "PublishConfig.max_logprob_difference": NOT_NEGATIVE,
     "PublishConfig.num_probes": COUNT,
     "PublishConfig.max_mismatch_kl": POSITIVE,
     "RewardConfig.workers": COUNT,
@@ -128,7 +128,6 @@ RANGES: Mapping[str, Range] = {
     "StageConfig.gate": SHARE,
     "EvaluationConfig.num_tasks": COUNT,
     "EvaluationConfig.samples": COUNT,
-    "EvaluationConfig.temperature": POSITIVE,
     "EvaluationConfig.max_tokens": COUNT,
     "EvaluationConfig.thinking_share": SHARE,
     "CheckpointConfig.every": COUNT,
@@ -141,7 +140,7 @@ RANGES: Mapping[str, Range] = {
 def validate(config: RunConfig, sources: Mapping[str, str] | None = None) -> None:
     """Raise `ConfigError` for the first problem, `DataError` for a data file that is not there."""
     known = sources or {}
-    checks = (_ranges, _names, _model, _machine, _deadlines, _stages, _evaluation)
+    checks = (_ranges, _names, _model, _machine, _deadlines, _stages, _evaluation, _held_out)
     for key, problem in (problem for check in checks for problem in check(config)):
         raise ConfigError(f"{_where(key, known)}: {problem}")
     for key, tasks in task_sets(config):
@@ -243,6 +242,12 @@ def _model(config: RunConfig) -> Iterator[Problem]:
             yield "model.revision", f"'{model.path}' is a directory; only a hub model has revisions"
     elif not is_hub_id(model.path):
         yield "model.path", f"there is no directory '{model.path}'; a hub id has the form org/name"
+    elif not re.fullmatch("(?:[0-9a-f]{40})?", model.revision):
+        yield (
+            "model.revision",
+            f"must be a whole commit, 40 hexadecimal digits, or empty, is '{model.revision}': "
+            "branches and tags move",
+        )
 
 
 def _build(model: ModelConfig) -> Iterator[Problem]:
@@ -306,6 +311,9 @@ def _stages(config: RunConfig) -> Iterator[Problem]:
             yield key, "a stage's name is letters, digits, '_' and '-', and not 'start'"
         if not stage.tasks:
             yield f"{key}.tasks", f"the stage has no tasks: add {key}.tasks.NAME.source=finance"
+        for task_set, tasks in stage.tasks.items():
+            if tasks.split == "heldout":
+                yield f"{key}.tasks.{task_set}.split", "must be train: held-out tasks only evaluate"
         if stage.start_from and not Path(stage.start_from).is_dir():
             yield f"{key}.start_from", f"there is no checkpoint '{stage.start_from}'"
         if stage.kind is StageKind.RL:
@@ -333,9 +341,28 @@ def _rl_stage(config: RunConfig, key: str, stage: StageConfig) -> Iterator[Probl
 
 def _evaluation(config: RunConfig) -> Iterator[Problem]:
     yield from _fits("evaluation.max_tokens", config.evaluation.max_tokens, config)
+    if not config.evaluation.tasks:
+        yield (
+            "evaluation.tasks",
+            "there are none: add evaluation.tasks.NAME.source and .split=heldout",
+        )
     for name, tasks in config.evaluation.tasks.items():
         if tasks.split == "train":
             yield f"evaluation.tasks.{name}.split", "must be heldout: evaluation is on unseen tasks"
+
+
+def _held_out(config: RunConfig) -> Iterator[Problem]:
+    """With two shares for one file a document could be held out here and trained on there."""
+    first: dict[Path, tuple[str, float]] = {}
+    for key, tasks in task_sets(config):
+        if not tasks.path:
+            continue
+        other, share = first.setdefault(Path(tasks.path).resolve(), (key, tasks.held_out_share))
+        if share != tasks.held_out_share:
+            yield (
+                f"{key}.held_out_share",
+                f"is {tasks.held_out_share:g}, but {other} has {share:g} for the same file",
+            )
 
 
 def _fits(key: str, max_tokens: int, config: RunConfig) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from configs.errors import ConfigError, Stopped
-from configs.schema import RunConfig, StageConfig, StageKind
+from configs.schema import RunConfig, StageConfig, StageKind, logprob_limit
 from configs.validate import enabled_stages
 from envs.draws import key_of
 from envs.types import Demonstration, Task
@@ -271,7 +271,7 @@ class Pipeline:
             learner=self._fleets.learner,
             transfer=self._fleets.transfer(self.weights_folder),
             probes=self._probes(),
-            max_logprob_difference=self.config.publish.max_logprob_difference,
+            max_logprob_difference=logprob_limit(self.config),
         )
 
     async def _publish(self, policy_version: int) -> None:

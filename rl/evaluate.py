@@ -1,4 +1,4 @@
-"""Held-out evaluation: several samples a task at temperature, and one greedy answer."""
+"""Held-out evaluation: several samples a task at temperature 1, and one greedy answer."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Evaluator:
     async def _task(self, number: int, task: Task) -> TaskResult | str:
         """The result of one task, or why it is left out."""
         sampled, greedy = await asyncio.gather(
-            self._group(-1 - 2 * number, task, self.config.temperature, self.config.samples),
+            self._group(-1 - 2 * number, task, 1.0, self.config.samples),
             self._group(-2 - 2 * number, task, 0.0, 1),
         )
         answers = sampled.scored

@@ -212,8 +212,8 @@ def _results(config: RunConfig, state: RunState, report: Mapping[str, Any] | Non
     lines += [
         _table(["", "pass@1", "95 % interval", "pass@10"], rows),
         "",
-        f"pass@1 is the mean over {evaluation.samples} samples a task at temperature "
-        f"{evaluation.temperature:g}, on {evaluation.num_tasks} tasks never trained on "
+        f"pass@1 is the mean over {evaluation.samples} samples a task at temperature 1, "
+        f"on {evaluation.num_tasks} tasks never trained on "
         f"({data}), at most {evaluation.max_tokens} tokens an answer, "
         f"{evaluation.thinking_share:.0%} of them in thinking mode; the interval is a bootstrap "
         "over tasks.",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError
@@ -34,7 +34,8 @@ def write(tmp_path: Path, text: str) -> str:
 def minimal(tmp_path: Path, *more: str) -> str:
     """A valid configuration file with some lines added."""
     stage = "stages: {sft: {kind: sft, tasks: {a: {source: finance}}}}"
-    return write(tmp_path, "\n".join([stage, *more]))
+    held_out = "evaluation: {tasks: {a: {source: finance, split: heldout}}}"
+    return write(tmp_path, "\n".join([stage, *more, held_out]))
 
 
 def message(preset: str, *overrides: str) -> str:
@@ -203,6 +204,7 @@ def reloaded(loaded: LoadedConfig, folder: Path) -> LoadedConfig:
 
 @settings(deadline=None, max_examples=25)
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="$\\\0")))
+@example(text="a\x85b")  # a line break to YAML 1.1
 def test_any_text_survives_saving(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     loaded = load(SMALL, [f"tracking.wandb_project={text}"])
     again = reloaded(loaded, tmp_path_factory.mktemp("saved"))

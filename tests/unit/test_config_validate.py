@@ -34,6 +34,7 @@ RL = "stages.reasoning"
         (["model.dtype=bf16"], "must be one of float32, bfloat16, is 'bf16'"),
         (["model.dtype=float23"], "did you mean 'float32'?"),
         ([f"{RL}.tasks.finance.split=dev"], "must be one of train, heldout"),
+        ([f"{RL}.tasks.finance.split=heldout"], "must be train: held-out tasks only evaluate"),
         ([f"{RL}.algorithm.kl_estimator=k4"], "must be one of k1, k2, k3"),
         ([f"{RL}.algorithm.loss=gspoo"], "did you mean 'gspo'?"),
         ([f"{RL}.algorithm.loss=mine:"], 'nor "package.module:attribute"'),
@@ -128,6 +129,45 @@ def test_model_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(SMALL, ["model.path=runs/empty"])
     with pytest.raises(ConfigError, match="only a hub model has revisions"):
         load(SMALL, ["model.path=runs/empty", "model.revision=abc"])
+    for revision in ("main", "v1.0", "0123abc", "g" * 40, "0" * 41):
+        with pytest.raises(ConfigError, match=r"model\.revision: must be a whole commit"):
+            load(SMALL, ["model.path=org/name", f"model.revision={revision}"])
+    load(SMALL, ["model.path=org/name", f"model.revision={'0a' * 20}"])
+
+
+def test_a_run_without_evaluation_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("stages: {sft: {kind: sft, tasks: {a: {source: finance}}}}")
+    with pytest.raises(ConfigError, match=r"evaluation\.tasks: there are none: add"):
+        load(str(file))
+
+
+def test_a_file_is_split_in_one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").touch()
+    sets = (f"{RL}.tasks.mine", "evaluation.tasks.mine")
+    paths = ("a.jsonl", f"{tmp_path}/a.jsonl")
+    given = [f"{key}.source=rows" for key in sets]
+    given += [f"{key}.path={path}" for key, path in zip(sets, paths, strict=True)]
+    given += ["evaluation.tasks.mine.split=heldout"]
+    load(SMALL, given)
+    with pytest.raises(ConfigError, match=rf"is 0\.2, but {RL}\.tasks\.mine has 0\.1 for the same"):
+        load(SMALL, [*given, "evaluation.tasks.mine.held_out_share=0.2"])
+    (tmp_path / "b.jsonl").touch()
+    other = [f"evaluation.tasks.mine.{change}" for change in ("path=b.jsonl", "held_out_share=1")]
+    load(SMALL, [*given, *other])
+
+
+@pytest.mark.parametrize(
+    ("changes", "limit"),
+    [
+        ([], 1e-4),
+        (["model.dtype=bfloat16"], 0.2),
+        (["model.dtype=bfloat16", "publish.max_logprob_difference=0.5"], 0.5),
+    ],
+)
+def test_the_limit_of_a_publish_follows_the_type(changes: list[str], limit: float) -> None:
+    assert schema.logprob_limit(load(SMALL, changes).config) == limit
 
 
 def test_stages_come_by_order_and_only_what_runs_is_read() -> None:

@@ -60,13 +60,13 @@ def test_held_out_finance_tasks_have_mixed_labels(levels: tuple[int, ...]) -> No
 
 
 def test_a_task_is_answered_several_times_and_once_greedily() -> None:
-    record, world = evaluate(right_in(2), temperature=0.8, max_tokens=33)
+    record, world = evaluate(right_in(2), max_tokens=33)
     assert (record.stage, record.policy_version, len(record.results)) == ("reasoning", 6, 4)
     for result in record.results:
         assert (result.num_samples, result.num_correct, result.greedy_correct) == (3, 2, True)
         assert result.tokens == 3 * 3, "the greedy answer's tokens are not counted"
     by_temperature = Counter(r.sampling.temperature for r in world.requests)
-    assert by_temperature == {0.8: 4, 0.0: 4}
+    assert by_temperature == {1.0: 4, 0.0: 4}
     assert {r.sampling.max_tokens for r in world.requests} == {33}
     assert len({r.group_id for r in world.requests}) == 8
 
