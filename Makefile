@@ -20,9 +20,10 @@ $(INSTALLED): $(LOCKS) setup.py
 	@echo "Installing into .venv: about 4 GB, three minutes"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and $(WRONG_PYTHON))'
 	$(PYTHON) -m venv .venv
-	@# Some machines have the CPU build of torch in their own package index or wheel folder.
-	$(PIP) install -q --no-deps -r requirements-torch.lock 2>/dev/null || \
-	  $(PIP) install -q --no-deps -r requirements-torch.lock --index-url $(TORCH_INDEX)
+	@# The CPU build of torch from wherever pip looks, else from torch's own index.
+	$(PIP) install -q --no-deps -r requirements-torch.lock 2>.venv/torch.log || \
+	  $(PIP) install -q --no-deps -r requirements-torch.lock --index-url $(TORCH_INDEX) || \
+	  { echo "The first attempt, without --index-url, ended so:"; cat .venv/torch.log; exit 1; } >&2
 	$(PIP) install -q --no-deps --require-hashes -r requirements-cpu.lock
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@rm -f .venv/.installed-*
