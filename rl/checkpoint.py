@@ -268,7 +268,7 @@ class CheckpointStore:
         """Save a checkpoint, move `latest` to it, and remove the oldest beyond `keep`.
 
         `write` gets an empty directory and returns once every learner rank has written its files
-        into it; each rank flushes its own (`save_tensors` does). Blocks until all is on disk.
+        into it (DeepSpeed's own among them). All are flushed here. Blocks until all is on disk.
 
         Raises:
             MissingCapability: the disk is full or fails. `latest` and what it names are untouched.

@@ -148,6 +148,11 @@ def test_engines_on_gpus_take_their_share() -> None:
     assert cache_bytes_per_token(KNOWN_SHAPES["Qwen/Qwen3-8B"], "bfloat16") == 2 * 36 * 8 * 128 * 2
 
 
+def test_engines_on_a_cpu_take_the_cache_that_is_set() -> None:
+    parts = engine_memory(TINY, "float32", RolloutConfig(kv_cache_gib=3.0), gpu_gib=0)
+    assert parts["cache"] == 3.0
+
+
 def test_the_shape_of_a_model_on_disk(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(qwen3_config(TINY).to_dict()))
     assert model_shape(ModelConfig(path=str(tmp_path))) == TINY
