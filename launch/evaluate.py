@@ -91,13 +91,17 @@ def _print(
         table.add_row(printable(name), *_cells(accuracy))
     console.print(f"model      {printable(config.model.path)}", markup=False, soft_wrap=True)
     console.print(
-        f"sampling   {evaluation.samples} samples a task at temperature "
-        f"{evaluation.temperature:g} and one greedy, at most {evaluation.max_tokens} tokens; "
+        f"sampling   {evaluation.samples} samples a task at temperature 1 "
+        f"and one greedy, at most {evaluation.max_tokens} tokens; "
         f"{record.seconds:.1f} s in all",
         soft_wrap=True,
     )
     if left_out := num_tasks - len(record.results):
-        console.print(f"left out   {left_out} of {num_tasks} tasks: faults gave no verdict")
+        long = record.prompts_too_long
+        console.print(
+            f"left out   {left_out} of {num_tasks} tasks: {long} prompts too long for "
+            f"model.max_length, {left_out - long} without a verdict after faults"
+        )
     console.print(table)
     console.print("tokens and seconds are those of one sampled answer, from submission to its end")
 
@@ -139,6 +143,7 @@ def _as_dict(
         "versions": package_versions(),
         "evaluation": dataclasses.asdict(config.evaluation),
         "left_out": num_tasks - len(record.results),
+        "prompts_too_long": record.prompts_too_long,
         **measured,
         "results": [dataclasses.asdict(result) for result in record.results],
     }
