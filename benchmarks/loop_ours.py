@@ -1,0 +1,143 @@
+"""Our side of `loop_vs_trl`: the controller over Ray, vLLM and DeepSpeed, one step a turn.
+
+python -m benchmarks.loop_ours MODEL KEY=VALUE...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.loop_workload import CONFIG, GROUP_SIZE, NUM_PROMPTS, STAGE, Turn, Turns
+from configs.load import load
+from configs.schema import RunConfig, logprob_limit
+from launch.cluster import RayFleets, ray_fleets
+from launch.memory import new_run_id, shared_folder
+from launch.models import Models, prepare_models
+from launch.tasks import load_stages
+from rl.controller import Controller, Parts, Progress
+from rl.curriculum import UniformCurriculum
+from rl.evaluate import Rollouts
+from rl.publish import WeightPublisher
+from rl.tracking import EvaluationRecord, StepRecord
+from rollout.types import Group, RolloutRequest
+
+PHASES = ("generate", "train", "publish", "step")
+
+
+@dataclass(frozen=True, slots=True)
+class EndlessModels(Models):
+    """No token ends an answer, only its limit."""
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        return ()
+
+
+@dataclass(slots=True)
+class RolloutsByLength:
+    """Gives every sample of a step the limit that its turn has drawn."""
+
+    inner: Rollouts
+    turn: Turn
+
+    async def run(self, request: RolloutRequest) -> Group:
+        first = request.group_id % NUM_PROMPTS * GROUP_SIZE
+        limits = self.turn.draw()[first : first + GROUP_SIZE].tolist()
+        if len(set(limits)) == 1:
+            return await self.inner.run(limited(request, request.seeds, limits[0]))
+        parts = await asyncio.gather(
+            *(
+                self.inner.run(limited(request, (seed,), limit))
+                for seed, limit in zip(request.seeds, limits, strict=True)
+            )
+        )
+        trajectories = [replace(p.trajectories[0], index=i) for i, p in enumerate(parts)]
+        return replace(parts[0], trajectories=tuple(trajectories))
+
+
+def limited(request: RolloutRequest, seeds: tuple[int, ...], limit: int) -> RolloutRequest:
+    return replace(request, seeds=seeds, sampling=replace(request.sampling, max_tokens=limit))
+
+
+class LastStep:
+    """A tracker that keeps the metrics of the last step."""
+
+    metrics: dict[str, float]
+
+    def log_step(self, record: StepRecord) -> None:
+        self.metrics = dict(record.metrics)
+
+    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None: ...
+
+    def log_evaluation(self, record: EvaluationRecord) -> None: ...
+
+    def log_event(self, kind: str, **fields: Any) -> None: ...
+
+    def state(self) -> dict[str, int]:
+        return {}
+
+
+async def main(model: str, overrides: Sequence[str]) -> None:
+    """Start the fleets, then train step by step as turns come in."""
+    turns = Turns()
+    config = load(str(CONFIG), [f"model.path={model}", *overrides]).config
+    run_id = new_run_id()
+    with tempfile.TemporaryDirectory() as folder, shared_folder(run_id) as weights:
+        base = prepare_models(config, Path(folder))
+        models = EndlessModels(base.source, base.engine, base.renderer, base.fingerprint)
+        async with ray_fleets(config, models, Path(folder), run_id) as fleets:
+            await take_turns(turns, config, models, fleets, weights)
+
+
+async def take_turns(
+    turns: Turns, config: RunConfig, models: Models, fleets: RayFleets, weights: Path
+) -> None:
+    """A stage of the real loop that waits for its next turn where it would save a checkpoint."""
+    stage, tasks = config.stages[STAGE], load_stages(config)[STAGE]
+    tracker = LastStep()
+    probes = [
+        models.renderer.render_prompt(tasks[i].prompt, thinking=True)
+        for i in range(config.publish.num_probes)
+    ]
+    publisher = WeightPublisher(
+        engines=fleets.engines,
+        learner=fleets.learner,
+        transfer=fleets.transfer(weights),
+        probes=probes,
+        max_logprob_difference=logprob_limit(config),
+    )
+    await publisher.publish(0)
+    first = turns.next()
+    if first is None:
+        return
+    rollouts = RolloutsByLength(fleets.rollouts, first)
+
+    async def wait(progress: Progress) -> None:
+        turns.reply({phase: tracker.metrics[f"time/{phase}"] for phase in PHASES})
+        turn = await asyncio.to_thread(turns.next)
+        if turn is None:
+            controller.stage = replace(controller.stage, steps=progress.step)
+        else:
+            rollouts.turn = turn
+
+    controller = Controller(
+        name=STAGE,
+        stage=stage,
+        seed=config.seed,
+        tasks=tasks,
+        curriculum=UniformCurriculum(tasks.sizes, tasks.weights, config.seed),
+        parts=Parts(rollouts, fleets.rewards, fleets.learner, publisher, tracker),
+        save=wait,
+        max_mismatch_kl=config.publish.max_mismatch_kl,
+    )
+    await controller.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2:]))
