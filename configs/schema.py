@@ -108,10 +108,6 @@ class LearnerConfig:
     """Largest global gradient norm."""
     weight_decay: float = 0.0
     """AdamW weight decay."""
-    beta1: float = 0.9
-    """AdamW first moment."""
-    beta2: float = 0.95
-    """AdamW second moment."""
     activation_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third slower."""
     flash_attention: bool = False

@@ -90,8 +90,6 @@ RANGES: Mapping[str, Range] = {
     "LearnerConfig.token_budget": COUNT,
     "LearnerConfig.grad_clip": POSITIVE,
     "LearnerConfig.weight_decay": NOT_NEGATIVE,
-    "LearnerConfig.beta1": SHARE,
-    "LearnerConfig.beta2": SHARE,
     "PublishConfig.max_logprob_difference": NOT_NEGATIVE,
     "PublishConfig.num_probes": COUNT,
     "PublishConfig.max_mismatch_kl": POSITIVE,
