@@ -83,7 +83,7 @@ class Learner:
         optimizer = torch.optim.AdamW(
             network.parameters(),
             lr=0.0,
-            betas=BETAS,
+            betas=(0.9, 0.95),
             weight_decay=config.weight_decay,
         )
         if clips_itself(self.settings):
@@ -379,7 +379,6 @@ class Learner:
 
 
 DEEPSPEED_TAG = "learner"
-BETAS = (0.9, 0.95)  # AdamW, as is usual for language models
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
