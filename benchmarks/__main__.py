@@ -15,7 +15,8 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from benchmarks.figures import Figure, Figures, Target, meets
@@ -32,13 +33,25 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     options, settings = parse(arguments)
     benchmark = load(options.name)
-    stdout = os.dup(1)
-    os.dup2(2, 1)  # also what C libraries and child processes print
-    figures: Figures = benchmark.run(**settings)
-    with os.fdopen(stdout, "w") as out:
-        result = as_dict(options.name, figures, benchmark.TARGET)
-        print(json.dumps(result) if options.json else "\n".join(table(result)), file=out)
+    with noise_on_stderr():
+        figures: Figures = benchmark.run(**settings)
+    result = as_dict(options.name, figures, benchmark.TARGET)
+    print(json.dumps(result) if options.json else "\n".join(table(result)))
     return 0 if result["ok"] else 1
+
+
+@contextmanager
+def noise_on_stderr() -> Iterator[None]:
+    """Send standard output to standard error, also that of C libraries and child processes."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def load(name: str) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loop_workload import CONFIG, GROUP_SIZE, NUM_PROMPTS, STAGE, Turn, Turns
+from benchmarks.loop_workload import CONFIG, STAGE, RolloutsByLength, Turns
 from configs.load import load
 from configs.schema import RunConfig, logprob_limit
 from launch.cluster import RayFleets, ray_fleets
@@ -22,10 +22,9 @@ from launch.models import Models, prepare_models
 from launch.tasks import load_stages
 from rl.controller import Controller, Parts, Progress
 from rl.curriculum import UniformCurriculum
-from rl.evaluate import Rollouts
 from rl.publish import WeightPublisher
 from rl.tracking import EvaluationRecord, StepRecord
-from rollout.types import Group, RolloutRequest
+from rollout.types import Group
 
 PHASES = ("generate", "train", "publish", "step")
 
@@ -37,32 +36,6 @@ class EndlessModels(Models):
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
         return ()
-
-
-@dataclass(slots=True)
-class RolloutsByLength:
-    """Gives every sample of a step the limit that its turn has drawn."""
-
-    inner: Rollouts
-    turn: Turn
-
-    async def run(self, request: RolloutRequest) -> Group:
-        first = request.group_id % NUM_PROMPTS * GROUP_SIZE
-        limits = self.turn.draw()[first : first + GROUP_SIZE].tolist()
-        if len(set(limits)) == 1:
-            return await self.inner.run(limited(request, request.seeds, limits[0]))
-        parts = await asyncio.gather(
-            *(
-                self.inner.run(limited(request, (seed,), limit))
-                for seed, limit in zip(request.seeds, limits, strict=True)
-            )
-        )
-        trajectories = [replace(p.trajectories[0], index=i) for i, p in enumerate(parts)]
-        return replace(parts[0], trajectories=tuple(trajectories))
-
-
-def limited(request: RolloutRequest, seeds: tuple[int, ...], limit: int) -> RolloutRequest:
-    return replace(request, seeds=seeds, sampling=replace(request.sampling, max_tokens=limit))
 
 
 class LastStep:

@@ -6,10 +6,11 @@ answers of the lengths that the turn asks for, and replies with one line of seco
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.types import Task
-from rollout.types import Score, Trajectory
+from rl.evaluate import Rollouts
+from rollout.types import Group, RolloutRequest, Score, Trajectory
 
 CONFIG = Path(__file__).with_name("loop_vs_trl.yaml")
 STAGE = "loop"
@@ -65,6 +67,32 @@ class Turns:
 
     def reply(self, seconds: dict[str, float]) -> None:
         print(json.dumps(seconds), file=self._out, flush=True)
+
+
+@dataclass(slots=True)
+class RolloutsByLength:
+    """Gives every sample of a step the limit that its turn has drawn."""
+
+    inner: Rollouts
+    turn: Turn
+
+    async def run(self, request: RolloutRequest) -> Group:
+        first = request.group_id % NUM_PROMPTS * GROUP_SIZE
+        limits = self.turn.draw()[first : first + GROUP_SIZE].tolist()
+        if len(set(limits)) == 1:
+            return await self.inner.run(limited(request, request.seeds, limits[0]))
+        parts = await asyncio.gather(
+            *(
+                self.inner.run(limited(request, (seed,), limit))
+                for seed, limit in zip(request.seeds, limits, strict=True)
+            )
+        )
+        trajectories = [replace(p.trajectories[0], index=i) for i, p in enumerate(parts)]
+        return replace(parts[0], trajectories=tuple(trajectories))
+
+
+def limited(request: RolloutRequest, seeds: tuple[int, ...], limit: int) -> RolloutRequest:
+    return replace(request, seeds=seeds, sampling=replace(request.sampling, max_tokens=limit))
 
 
 def digit_share(text: str) -> float:
