@@ -63,7 +63,7 @@ def refused(assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Re
         (
             "stages.reasoning.algorithm=grop",
             "stages.reasoning.algorithm: unknown algorithm 'grop'; there are cispo, dapo, dr_grpo, "
-            "grpo, gspo, rloo; did you mean 'grpo'?",
+            "grpo, gspo, reinforce_pp, rloo; did you mean 'grpo'?",
         ),
     ],
 )
