@@ -8,10 +8,16 @@ oneDNN by itself.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from torch import nn
+
+# oneDNN keeps what it compiled for each shape, and packed rows are of a new length nearly every time:
+# unbounded, a rank of a small model grew by 13 MB a step. Read at the first product of the process.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+os.environ.setdefault("LRU_CACHE_CAPACITY", "32")
 
 
 @torch.library.custom_op("assay::matmul_transposed", mutates_args=(), device_types="cpu")
