@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-# oneDNN keeps what it compiled for each shape, and packed rows are of a new length nearly every time:
+# oneDNN keeps what it compiled for each shape, and packed rows nearly always have a new length:
 # unbounded, a rank of a small model grew by 13 MB a step. Read at the first product of the process.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 os.environ.setdefault("LRU_CACHE_CAPACITY", "32")
