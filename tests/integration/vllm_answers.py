@@ -21,6 +21,7 @@ async def main(model: str, folder: Path, max_tokens: int) -> None:
     stop = tuple(Renderer(model).stop_token_ids)
     engine = VllmEngine(EngineSettings(model, "float32", 160, stop))
     try:
+        await engine.warm_up()
         prompts = json.loads((folder / "prompts.json").read_text())
         answers = await asyncio.gather(
             *(
