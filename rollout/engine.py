@@ -86,6 +86,9 @@ def prepare_process(settings: EngineSettings) -> None:
     if settings.gpus == 0:
         os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.kv_cache_gib)))
         os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+        # The model runs in the engine core itself: one process fewer, and none that spins for a
+        # second after each generation on the cores that the learner then needs.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)
 
 
