@@ -40,13 +40,17 @@ def evaluate_model(config: RunConfig, json_file: Path | None = None) -> None:
     """
     tasks = load_held_out(config)
     folder = Path(tempfile.mkdtemp(prefix="assay-evaluate-"))
-    with quiet_output(folder / "driver.log"):
-        models = prepare_models(config, folder)
-        try:
+    failed = False
+    try:
+        with quiet_output(folder / "driver.log"):
+            models = prepare_models(config, folder)
             record = asyncio.run(_evaluate(config, models, tasks, folder))
-        except FaultBudgetSpent as error:
-            raise FaultBudgetSpent(f"{error}; logs are in {folder}") from error
-    shutil.rmtree(folder)
+    except FaultBudgetSpent as error:
+        failed = True
+        raise FaultBudgetSpent(f"{error}; logs are in {folder}") from error
+    finally:
+        if not failed:
+            shutil.rmtree(folder)
     figures = stage_figures((), (record,), config.seed)
     _print(config, len(tasks), record, figures, Console(highlight=False))
     if json_file is not None:
