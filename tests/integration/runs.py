@@ -28,7 +28,7 @@ TINY = Path(__file__).parent / "presets" / "tiny.yaml"
 START_S = 480.0
 """Longest wait for a run to come to a point: most of it is imports, on cores shared with others."""
 
-GONE_S = 60.0
+GONE_S = 180.0
 """Longest wait for the processes of a killed run to be gone."""
 
 Log = list[dict[str, Any]]
