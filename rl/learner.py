@@ -65,7 +65,7 @@ class Learner:
         deepspeed.init_distributed("nccl" if on_gpu else "gloo", verbose=False)
 
     def _load_network(self, path: str) -> PolicyNetwork:
-        attention = "flash_attention_2" if self.settings.config.flash_attention else "packed"
+        attention = "packed_varlen" if self.settings.config.flash_attention else "packed"
         model: Any = load_policy(path, self.settings.dtype, attention)
         if self.settings.config.activation_checkpointing:
             model.gradient_checkpointing_enable(

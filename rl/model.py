@@ -18,7 +18,7 @@ from transformers import (
 
 from configs.errors import ConfigError
 from configs.schema import BuildConfig
-from rl.attention import packed_attention
+from rl.attention import packed_attention, packed_flash_attention
 from rl.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, train_tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -26,7 +26,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 MAX_POSITIONS = 4096
 INITIALIZER_RANGE = 0.02
 
-AttentionInterface.register("packed", packed_attention)  # by this name in load_policy
+# By these names in load_policy.
+AttentionInterface.register("packed", packed_attention)
+AttentionInterface.register("packed_varlen", packed_flash_attention)
 
 
 def build_model(build: BuildConfig, seed: int, directory: Path, texts: Iterable[str]) -> None:
@@ -82,8 +84,8 @@ def load_policy(
 ) -> torch.nn.Module:
     """The causal language model at a directory or hub id, on the CPU, in `dtype`.
 
-    `attention` is "packed" (ours, for packed rows) or a name of transformers: sdpa, eager,
-    flash_attention_2. Code that comes with a model is never run.
+    `attention` is "packed" or "packed_varlen" (ours, for packed rows) or a name of transformers:
+    sdpa, eager. Code that comes with a model is never run.
 
     Raises:
         ConfigError: unknown dtype, no such directory or hub id, or not a causal language model.

@@ -33,10 +33,6 @@ class PolicyNetwork(torch.nn.Module):
             logits_to_keep=torch.as_tensor(micro.predictors, device=device).long(),
             use_cache=False,
             layout=layout,
-            cu_seq_lens_q=layout.cu_seqlens,
-            cu_seq_lens_k=layout.cu_seqlens,
-            max_length_q=layout.longest,
-            max_length_k=layout.longest,
         )
         logits = output.logits[0].float() / temperature  # [N, V]
         normaliser = torch.logsumexp(logits, dim=-1)  # [N]

@@ -33,16 +33,23 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Several samples packed end to end in one row of T tokens, with N trained tokens.
+    """S samples packed in one row of T tokens, with N trained tokens.
 
-    `cu_seqlens[i]:cu_seqlens[i + 1]` is sample i. `predictors[n]` is the place in the row whose
-    output predicts trained token n, whose id is `targets[n]` and whose sample `sequence_index[n]`.
+    Samples with the same prompt share its tokens, so that a group's prompt is computed once:
+    `places[cu_seqlens[i]:cu_seqlens[i + 1]]` is where in the row sample i stands, P places in all.
+    `predictors[n]` is the place in the row whose output predicts trained token n, whose id is
+    `targets[n]` and whose sample `sequence_index[n]`.
+
+    Example: two samples [7, 8, 1] and [7, 8, 2, 3] with the prompt [7, 8] give token_ids
+    [7, 8, 1, 2, 3], places [0, 1, 2, 0, 1, 3, 4], cu_seqlens [0, 3, 7], predictors [1, 1, 3].
+
     `weights[n]` is its share in the loss before the step-wide division (see `packing.py`).
     `sample_indices` gives the position of each packed sample in the step's list of samples.
     """
 
     token_ids: IntArray  # [T]
     position_ids: IntArray  # [T]
+    places: IntArray  # [P]
     cu_seqlens: IntArray  # [S + 1]
     predictors: IntArray  # [N]
     targets: IntArray  # [N]

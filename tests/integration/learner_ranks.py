@@ -21,15 +21,22 @@ from rl.types import Batch, LearnerSettings, Sample, StepResult
 
 
 def samples(seed: int, count: int, vocab: int) -> list[Sample]:
-    """Samples of mixed lengths with prompts, advantages of both signs and noisy engine logprobs."""
+    """Samples of mixed lengths, every second one with a prompt that they share, advantages of both
+    signs and noisy engine logprobs."""
     rng = np.random.default_rng(seed)
+    question = rng.integers(3, vocab, size=18).astype(np.int32)
     result = []
-    for _ in range(count):
+    for number in range(count):
         length = int(rng.integers(6, 40))
-        mask = np.arange(length) >= int(rng.integers(1, length - 2))
+        prompt = int(rng.integers(1, length - 2))
+        token_ids = rng.integers(3, vocab, size=length).astype(np.int32)
+        if number % 2:
+            prompt, length = len(question), len(question) + length
+            token_ids = np.concatenate([question, token_ids])
+        mask = np.arange(length) >= prompt
         result.append(
             Sample(
-                token_ids=rng.integers(3, vocab, size=length).astype(np.int32),
+                token_ids=token_ids,
                 loss_mask=mask,
                 rollout_logprobs=np.where(mask, rng.normal(-6, 0.2, length), 0).astype(np.float32),
                 advantages=np.where(mask, rng.normal(), 0).astype(np.float32),

@@ -32,6 +32,7 @@ HOMES = {
     "deepspeed": ("rl/learner.py", "rl/checkpoint.py"),
     "torch": ("rl/", *VLLM_FILES),
     "transformers": ("rollout/renderer.py", "rl/model.py"),
+    "flash_attn": ("rl/attention.py",),
     "huggingface_hub": ("rl/model.py",),
     "tokenizers": ("rl/tokenizer.py", "rollout/renderer.py"),
     "datasets": ("envs/",),

@@ -108,6 +108,7 @@ def rows_of(num_tokens: int, num_sequences: int) -> MicroBatch:
     return MicroBatch(
         token_ids=token_ids,
         position_ids=np.tile(np.arange(length), num_sequences).astype(np.int32),
+        places=np.arange(num_tokens, dtype=np.int32),
         cu_seqlens=np.arange(0, num_tokens + 1, length).astype(np.int32),
         predictors=predictors,
         targets=token_ids[predictors + 1],

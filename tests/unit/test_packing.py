@@ -1,6 +1,7 @@
 """Packing by properties, and the loss of a real (tiny) model under every way to pack a step."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.schema import AlgorithmConfig, Reduction
+from configs.schema import AlgorithmConfig, BuildConfig, Reduction
+from rl.attention import PackedLayout
 from rl.losses import cross_entropy, policy_loss
-from rl.packing import denominator, empty, pack, split_minibatches
+from rl.model import build_model, load_policy
+from rl.network import PolicyNetwork
+from rl.packing import SHORTEST_SHARED, denominator, empty, pack, split_minibatches
 from rl.types import LossInputs, LossOutput, MicroBatch, Sample
 
 VOCABULARY, LONGEST = 11, 40
@@ -49,13 +53,13 @@ def test_every_sample_is_packed_once_and_unchanged(
     seen = []
     for batch in (b for rank in pack(samples, token_budget, num_ranks, reduction) for b in rank):
         for i, index in enumerate(batch.sample_indices):
-            sample, row = samples[index], slice(*batch.cu_seqlens[i : i + 2])
+            sample, row = samples[index], batch.places[slice(*batch.cu_seqlens[i : i + 2])]
             trained = np.flatnonzero(sample.loss_mask)
             mine = batch.sequence_index == i
             weight = 1 / len(trained) if reduction == Reduction.SEQUENCE and len(trained) else 1.0
             np.testing.assert_array_equal(batch.token_ids[row], sample.token_ids)
             np.testing.assert_array_equal(batch.position_ids[row], np.arange(len(sample.token_ids)))
-            np.testing.assert_array_equal(batch.predictors[mine], row.start + trained - 1)
+            np.testing.assert_array_equal(batch.predictors[mine], row[trained - 1])
             np.testing.assert_array_equal(batch.targets[mine], sample.token_ids[trained])
             np.testing.assert_array_equal(batch.advantages[mine], sample.advantages[trained])
             np.testing.assert_array_equal(
@@ -103,6 +107,49 @@ def test_heavy_tailed_lengths_balance_over_ranks() -> None:
     lengths = np.clip(rng.lognormal(5, 1, size=512), 2, 2000).astype(int)
     totals = [num_tokens(rank) for rank in pack(make_samples(*lengths), 4096, 4, Reduction.TOKEN)]
     assert max(totals) < 1.05 * np.mean(totals)
+
+
+def test_a_prompt_stands_in_a_micro_batch_once() -> None:
+    first, second = make_group(20, [5, 9, 7], seed=1), make_group(16, [3, 12], seed=2)
+    samples = [first[0], second[0], first[1], second[1], first[2], make_sample(30, 3)]
+    [[batch]] = pack(samples, 1000, 1, Reduction.TOKEN)
+    assert batch.sample_indices == (5, 2, 4, 0, 3, 1)  # families together, the longest first
+    assert len(batch.token_ids) == 30 + (20 + 9 + 7 + 5) + (16 + 12 + 3)
+    assert len(batch.places) == sum(len(sample.token_ids) for sample in samples)
+
+
+def test_the_budget_counts_a_shared_prompt_for_every_sample() -> None:
+    [rank] = pack(make_group(20, [10] * 4, seed=1), 60, 1, Reduction.TOKEN)
+    assert [batch.sample_indices for batch in rank] == [(0, 1), (2, 3)]
+    assert [len(batch.token_ids) for batch in rank] == [40, 40]
+
+
+@pytest.mark.parametrize("length", [SHORTEST_SHARED - 1, SHORTEST_SHARED])
+def test_a_short_prompt_is_not_shared(length: int) -> None:
+    [[batch]] = pack(make_group(length, [3, 3], seed=1), 1000, 1, Reduction.TOKEN)
+    shared = length == SHORTEST_SHARED
+    assert len(batch.token_ids) == 2 * (length + 3) - shared * length
+
+
+def test_a_transformer_computes_the_same_with_shared_prompts(tmp_path: Path) -> None:
+    """Log-probabilities and gradients against the samples one by one."""
+    build = BuildConfig(num_layers=2, hidden_size=64, num_heads=2, num_kv_heads=1, vocab_size=300)
+    build_model(build, 3, tmp_path, ["Fees were 384 in 2021 and 512 in 2022."])
+    network = PolicyNetwork(load_policy(tmp_path, "float32", "packed"))
+    samples = [*make_group(20, [5, 9, 7], seed=1), *make_samples(8)]
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for token_budget in (1000, 1):
+        network.zero_grad()
+        by_sample = {}
+        for batch in pack(samples, token_budget, 1, Reduction.TOKEN)[0]:
+            values = network(batch, 1.0)[0]
+            values.square().sum().backward()
+            for place, index in enumerate(batch.sample_indices):
+                by_sample[index] = values.detach()[torch.as_tensor(batch.sequence_index) == place]
+        gradients = torch.cat([p.grad.flatten() for p in network.parameters()])
+        seen.append((torch.cat([by_sample[i] for i in range(len(samples))]), gradients))
+    torch.testing.assert_close(seen[0][0], seen[1][0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(seen[0][1], seen[1][1], atol=1e-4, rtol=1e-4)
 
 
 def test_samples_of_like_length_share_a_micro_batch() -> None:
@@ -188,16 +235,41 @@ class TinyModel(torch.nn.Module):
     def forward(self, batch: MicroBatch) -> torch.Tensor:
         rows = torch.as_tensor(batch.token_ids).long(), torch.as_tensor(batch.position_ids).long()
         hidden = self.tokens(rows[0]) + self.positions(rows[1])  # [T, 8]
-        samples = hidden.split(np.diff(batch.cu_seqlens).tolist())
+        layout = PackedLayout.of(batch, torch.device("cpu"))
+        samples = hidden[layout.places].split(np.diff(batch.cu_seqlens).tolist())
         past = [s.cumsum(0) / torch.arange(1, len(s) + 1)[:, None] for s in samples]
-        logits = self.head(torch.cat(past))[torch.as_tensor(batch.predictors).long()]  # [N, V]
+        logits = self.head(torch.cat(past)[layout.owner])[
+            torch.as_tensor(batch.predictors).long()
+        ]  # [N, V]
         return logits.log_softmax(-1).gather(1, torch.as_tensor(batch.targets).long()[:, None])[
             :, 0
         ]
 
 
 POLICY, OLD, REFERENCE = TinyModel(0), TinyModel(1), TinyModel(2)
-SAMPLES = make_samples(*[5, 12, 12, 7, 30, 3, 12, 19, 7, 8, 2, 25])
+
+
+def make_group(prompt: int, answers: list[int], seed: int) -> list[Sample]:
+    """Samples that share a prompt, as a group's do."""
+    question = np.random.default_rng(seed).integers(VOCABULARY, size=prompt, dtype=np.int32)
+    group = []
+    for number, answer in enumerate(answers):
+        sample = make_sample(prompt + answer, 100 * seed + number)
+        group.append(
+            replace(
+                sample,
+                token_ids=np.concatenate([question, sample.token_ids[prompt:]]),
+                loss_mask=np.arange(prompt + answer) >= prompt,
+            )
+        )
+    return group
+
+
+SAMPLES = [
+    *make_samples(*[5, 12, 12, 7, 30, 3, 12, 19, 7, 8, 2, 25]),
+    *make_group(18, [4, 9, 1], seed=1),
+    *make_group(16, [2, 20], seed=2),
+]
 LOSSES = ("ppo_clip", "gspo", "cispo", "reinforce", "cross_entropy")
 
 
