@@ -243,6 +243,8 @@ class StageConfig:
     """Steps in a row without one valid group after which the run stops."""
     keep_zero_variance: bool = False
     """Train groups whose scores are all equal (no gradient) instead of dropping them."""
+    constant_tolerance: float = 0.0
+    """Scores of a group that spread no more than this count as equal: the noise of a judge."""
     gate: float = 0.02
     """Warn before an rl stage when held-out pass@1 lies under this."""
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)

@@ -123,6 +123,7 @@ RANGES: Mapping[str, Range] = {
     "StageConfig.lookahead": COUNT,
     "StageConfig.refill_budget": NOT_NEGATIVE,
     "StageConfig.max_empty_steps": COUNT,
+    "StageConfig.constant_tolerance": NOT_NEGATIVE,
     "StageConfig.gate": SHARE,
     "EvaluationConfig.num_tasks": COUNT,
     "EvaluationConfig.samples": COUNT,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,10 +18,11 @@ from configs.errors import FaultBudgetSpent, Stopped
 from configs.schema import StageConfig
 from envs.types import Task
 from rl.batching import rl_batch
-from rl.curriculum import Curriculum, Mixture, judge_group
+from rl.curriculum import Curriculum, Mixture
 from rl.evaluate import Rollouts, Scorer
 from rl.ledger import Entry, Ledger
 from rl.metrics import PublishReport, StepTimes, rl_metrics
+from rl.pruning import ADVICE, Judged, judge_group
 from rl.seeds import is_thinking, sample_seeds
 from rl.tracking import StepRecord, Tracker
 from rl.types import Batch, StepResult
@@ -130,12 +131,14 @@ class Controller:
     async def _one_step(self) -> None:
         times, version = StepTimes.begin(), self.policy_version
         dispatched, duplicates = self.ledger.dispatched, self.ledger.duplicates
-        groups, dropped, seen = await self._collect()
+        judged = await self._collect()
         times.collected()
-        self._check_size(groups, dropped)
-        result, published = None, None
+        groups = [item.group for item in judged if not item.reason]
+        self._check_size(len(groups), Counter(item.reason for item in judged if item.reason))
+        batch, result, published = None, None, None
         if groups:
-            result = await self.parts.learner.step(rl_batch(groups, self.stage, self.step))
+            batch = rl_batch(groups, self.stage, self.step)
+            result = await self.parts.learner.step(batch)
             times.trained()
             self._check_mismatch(result)
             self.policy_version += 1
@@ -143,8 +146,7 @@ class Controller:
             self.ledger.release()
         self.ledger.check_balance()
         self.step += 1
-        metrics = rl_metrics(self.stage, seen, groups, result, published, times, version)
-        metrics |= {f"group/dropped/{reason}": float(n) for reason, n in dropped.items()}
+        metrics = rl_metrics(self.stage, judged, batch, result, published, times, version)
         metrics["group/dispatched"] = float(self.ledger.dispatched - dispatched)
         metrics["group/owed"] = float(self.ledger.num_owed)
         metrics["group/duplicates"] = float(self.ledger.duplicates - duplicates)
@@ -152,33 +154,27 @@ class Controller:
             self.name, "rl", self.step, self.stage.steps, self.policy_version, metrics
         )
         self.parts.tracker.log_step(record)
-        self.parts.tracker.log_trajectories(self.name, self.step, seen)
+        self.parts.tracker.log_trajectories(self.name, self.step, [j.group for j in judged])
         await self.save(self)
 
-    async def _collect(self) -> tuple[list[Group], Counter[str], list[Group]]:
-        """Scored groups in order of admission until a batch is full, or the refill budget is spent
-        and nothing is under way. Returns the groups to train, dropped by reason, and all seen."""
-        kept: list[Group] = []
-        seen: list[Group] = []
-        dropped: Counter[str] = Counter()
-        budget = self.stage.refill_budget * self.stage.batch_size
+    async def _collect(self) -> list[Judged]:
+        """Judged groups in order of admission until a batch is full, or the refill budget is spent
+        and nothing is under way."""
+        judged: list[Judged] = []
+        kept, budget = 0, self.stage.refill_budget * self.stage.batch_size
         self._admit()
-        while len(kept) < self.stage.batch_size and self.ledger.num_owed:
+        while kept < self.stage.batch_size and self.ledger.num_owed:
             entry, group = await self._next_group()
-            seen.append(group)
             self.curriculum.observe(entry.draw, group)
-            verdict = judge_group(
-                group, self.policy_version, self.stage.max_staleness, self.stage.keep_zero_variance
-            )
-            if verdict.keep:
-                kept.append(group)
+            judged.append(judge_group(group, self.policy_version, self.stage))
+            if not judged[-1].reason:
                 self.ledger.train(group.id)
+                kept += 1
                 continue
-            self.ledger.drop(group.id, verdict.reason)
-            dropped[verdict.reason] += 1
-            if dropped.total() <= budget:
+            self.ledger.drop(group.id, judged[-1].reason)
+            if len(judged) - kept <= budget:
                 self._admit()
-        return kept, dropped, seen
+        return judged
 
     def _admit(self) -> None:
         """Fill the free slots with new tasks, but with no more than the stage can still train."""
@@ -219,23 +215,25 @@ class Controller:
             self._arrival.clear()
             await self._arrival.wait()
 
-    def _check_size(self, groups: list[Group], dropped: Mapping[str, int]) -> None:
+    def _check_size(self, num_groups: int, dropped: Counter[str]) -> None:
         """Say when the batch is short, and stop when there was none for too long."""
-        self._empty_steps = 0 if groups else self._empty_steps + 1
-        causes = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
+        self._empty_steps = 0 if num_groups else self._empty_steps + 1
+        causes = ", ".join(f"{n} {reason}" for reason, n in dropped.most_common())
+        advice = ADVICE[dropped.most_common(1)[0][0]] if dropped else ""
         if self._empty_steps >= self.stage.max_empty_steps:
             raise FaultBudgetSpent(
                 f"stage {self.name}: {self._empty_steps} steps in a row had no group to learn from "
-                f"(last one: {causes}); easier or harder tasks, more SFT, or a look at the verifier"
+                f"(last one: {causes or 'no group at all'}); {advice}"
             )
-        if len(groups) < self.stage.batch_size:
+        if num_groups < self.stage.batch_size:
             self.parts.tracker.log_event(
                 "short_batch",
                 stage=self.name,
                 step=self.step + 1,
-                groups=len(groups),
+                groups=num_groups,
                 wanted=self.stage.batch_size,
                 dropped=causes,
+                advice=advice,
             )
 
     def _check_mismatch(self, result: StepResult) -> None:

@@ -1,4 +1,4 @@
-"""Which task comes next, and what becomes of a group once it is scored."""
+"""Which task comes next."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from envs.draws import key_of, permute
-from rl.advantages import SMALLEST_STD
-from rollout.types import PROMPT_TOO_LONG, Group
+from rollout.types import Group
 
 T = TypeVar("T", covariant=True)
 
@@ -101,36 +100,3 @@ class UniformCurriculum:
     def restore(self, state: Mapping[str, Any]) -> None:
         assert len(state["counts"]) == len(self._counts), "the stage has other task sets"
         self._counts = list(state["counts"])
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a scored group is trained, and why not."""
-
-    keep: bool
-    reason: str = ""
-
-
-def judge_group(
-    group: Group, policy_version: int, max_staleness: int, keep_zero_variance: bool
-) -> Verdict:
-    """Decide on a scored group. Samples without a verdict leave before the variance is looked at.
-
-    Reasons: where fewer than max(2, half the group) samples have a verdict `prompt_too_long`, for
-    any other cause `error`; `stale`; and for groups without a gradient `all_correct` (every reward
-    1 or more), `all_wrong` (0 or less) or `constant`. DAPO, arXiv 2503.14476, eq. 11, drops the
-    last three.
-    """
-    scored = group.scored
-    if len(scored) < max(2, len(group.trajectories) / 2):
-        return Verdict(False, PROMPT_TOO_LONG if group.is_prompt_too_long else "error")
-    # Tokens of unknown age count as too old.
-    versions = [t.oldest_version for t in scored]
-    if any(v is None or policy_version - v > max_staleness for v in versions):
-        return Verdict(False, "stale")
-    rewards = np.array([t.reward for t in scored], dtype=np.float64)
-    if keep_zero_variance or rewards.std() > SMALLEST_STD:
-        return Verdict(True)
-    if rewards.min() >= 1:
-        return Verdict(False, "all_correct")
-    return Verdict(False, "all_wrong" if rewards.max() <= 0 else "constant")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from configs.schema import StageConfig
 from rl.evaluate import is_correct
-from rl.types import StepResult
+from rl.pruning import Judged
+from rl.types import Batch, StepResult
 from rollout.types import Group, StopReason
 
 
@@ -43,18 +45,19 @@ class StepTimes:
 
 def rl_metrics(
     stage: StageConfig,
-    seen: Sequence[Group],
-    trained: Sequence[Group],
+    judged: Sequence[Judged],
+    batch: Batch | None,
     result: StepResult | None,
     published: PublishReport | None,
     times: StepTimes,
     policy_version: int,
 ) -> dict[str, float]:
-    """Metrics of an RL step. `seen` are all groups consumed, `trained` those that were kept;
+    """Metrics of an RL step: of all groups consumed, and of the batch made of those that were kept;
     `policy_version` is that of the weights the step started from."""
+    seen = [item.group for item in judged]
+    trained = [item.group for item in judged if not item.reason]
     metrics = {
         "group/trained": float(len(trained)),
-        "time/generate": _generation_seconds(seen, times),
         "time/wait": times.collected_at - times.begun,
         "time/train": result.seconds if result else 0.0,
         "time/publish": published.seconds if published else 0.0,
@@ -63,6 +66,7 @@ def rl_metrics(
         "tokens/trained": float(result.num_tokens) if result else 0.0,
     }
     metrics |= _reward_metrics(seen) | _length_metrics(seen, trained)
+    metrics |= _pruning_metrics(judged, times) | _gradient_metrics(seen, trained, batch)
     ages = [policy_version - version for group in trained for version in _versions(group)]
     if ages:
         assert max(ages) <= stage.max_staleness, f"trained at age {max(ages)}"
@@ -89,18 +93,62 @@ def learner_metrics(result: StepResult) -> dict[str, float]:
     }
 
 
-def _generation_seconds(groups: Sequence[Group], times: StepTimes) -> float:
-    """Seconds of this step in which a sample of it was generated, by the workers' clocks."""
-    spans = sorted(
-        (max(t.info["started"], times.begun), min(t.info["ended"], times.collected_at))
-        for group in groups
-        for t in group.trajectories
-    )
-    total, reached = 0.0, 0.0
-    for start, end in spans:
-        total += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return total
+def _pruning_metrics(judged: Sequence[Judged], times: StepTimes) -> dict[str, float]:
+    """Groups, generated tokens and seconds of generation that went to what was dropped."""
+    seconds = _generation_seconds(judged, times)
+    metrics = {"time/generate": sum(seconds.values())}
+    for reason in dict.fromkeys(item.reason for item in judged if item.reason):
+        dropped = [item.group for item in judged if item.reason == reason]
+        metrics[f"group/dropped/{reason}"] = float(len(dropped))
+        metrics[f"tokens/dropped/{reason}"] = float(sum(map(_num_generated, dropped)))
+        metrics[f"time/dropped/{reason}"] = seconds[reason]
+    return metrics
+
+
+def _gradient_metrics(
+    seen: Sequence[Group], trained: Sequence[Group], batch: Batch | None
+) -> dict[str, float]:
+    """How much of what was generated moves the policy: tokens of samples whose advantage is not 0.
+    Beside them, tokens of trained groups' samples that had no verdict and so were left out."""
+    samples = batch.samples if batch else ()
+    moving = sum(int(s.loss_mask.sum()) for s in samples if np.any(s.advantages))
+    left_out = sum(t.num_generated for g in trained for t in g.trajectories if t.reward is None)
+    generated = sum(map(_num_generated, seen))
+    return {
+        "tokens/gradient": float(moving),
+        "tokens/gradient_share": moving / max(1, generated),
+        "tokens/no_verdict": float(left_out),
+    }
+
+
+def _generation_seconds(judged: Sequence[Judged], times: StepTimes) -> dict[str, float]:
+    """Seconds of this step in which a sample of it was generated, by the workers' clocks and by
+    what the sample's group was dropped for ("" is trained).
+
+    A second is shared evenly by the samples under way in it, as an engine's work is; so the sum is
+    the length of the union of their times.
+    """
+    changes: list[tuple[float, int, str]] = []
+    for item in judged:
+        for sample in item.group.trajectories:
+            start = max(sample.info["started"], times.begun)
+            end = min(sample.info["ended"], times.collected_at)
+            if start < end:
+                changes += [(start, 1, item.reason), (end, -1, item.reason)]
+    seconds: defaultdict[str, float] = defaultdict(float)
+    under_way: Counter[str] = Counter()
+    last = 0.0
+    for now, change, fate in sorted(changes):
+        for reason, number in under_way.items():
+            if number:
+                seconds[reason] += (now - last) * number / under_way.total()
+        under_way[fate] += change
+        last = now
+    return seconds
+
+
+def _num_generated(group: Group) -> int:
+    return sum(t.num_generated for t in group.trajectories)
 
 
 def _reward_metrics(groups: Sequence[Group]) -> dict[str, float]:

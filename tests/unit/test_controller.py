@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from configs.errors import FaultBudgetSpent, Stopped
 from configs.schema import StageConfig
 from rl.controller import Controller, Progress, capacity
+from rl.pruning import ADVICE
 from rl.tracking import StepRecord
 from rollout.types import RolloutRequest
 from tests.fakes import Decide, Fate, Saves, World, heavy_tailed, make_controller, simulate
@@ -146,7 +147,7 @@ def test_when_the_refill_budget_is_spent_the_step_trains_on_what_it_has_and_says
         lambda r: Fate([0.0, 1.0] if r.group_id % 12 == 0 else [1.0, 1.0]),
     )
     assert world.trained == [[0], [12]]  # 4 slots and 8 refills a step
-    said = {"stage": "stage", "groups": 1, "wanted": 4}
+    said = {"stage": "stage", "groups": 1, "wanted": 4, "advice": ADVICE["all_correct"]}
     assert world.events == [
         ("short_batch", {**said, "step": 1, "dropped": "11 all_correct"}),
         ("short_batch", {**said, "step": 2, "dropped": "11 all_correct"}),
@@ -157,7 +158,7 @@ def test_when_the_refill_budget_is_spent_the_step_trains_on_what_it_has_and_says
 def test_steps_without_any_valid_group_end_the_run_with_the_cause(staleness: int) -> None:
     stage = rl_stage(steps=50, max_staleness=staleness, max_empty_steps=3, refill_budget=1.0)
     world = World(lambda _: Fate([1.0] * 4))
-    with pytest.raises(FaultBudgetSpent, match=r"3 steps in a row .*all_correct"):
+    with pytest.raises(FaultBudgetSpent, match=r"3 steps in a row .*all_correct.*mastered"):
         simulate(make_controller(stage, world, Saves()).run())
     assert world.trained == []
     assert world.served == 0, "nothing was learnt, so nothing is published"

@@ -1,17 +1,14 @@
-"""Which task comes next, and which scored groups are trained."""
+"""Which task comes next."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.curriculum import Mixture, UniformCurriculum, Verdict, judge_group
-from rollout.types import PROMPT_TOO_LONG, Group
-from tests.fakes import NumberedTasks, scored_group, trajectory
+from rl.curriculum import Mixture, UniformCurriculum
+from tests.fakes import NumberedTasks
 
 
 def draws(curriculum: UniformCurriculum, count: int) -> list[tuple[int, int]]:
@@ -79,51 +76,3 @@ def test_a_mixture_runs_through_its_sets() -> None:
     for index in (-1, 5):
         with pytest.raises(IndexError):
             mixture[index]
-
-
-@pytest.mark.parametrize(
-    ("rewards", "reason"),
-    [
-        ([0.0, 1.0, 0.0, 0.0], ""),
-        ([0.4, 0.5, 0.4, 0.4], ""),
-        ([1.0, 1.0, 1.0, 1.0], "all_correct"),
-        ([0.0, 0.0, 0.0, 0.0], "all_wrong"),
-        ([-1.0, -1.0, -1.0, -1.0], "all_wrong"),
-        ([0.5, 0.5, 0.5, 0.5 + 1e-9], "constant"),
-        ([1.0, 0.0, None, None], ""),  # half of them is enough
-        ([1.0, 0.0, None, None, None], "error"),
-        ([1.0, None], "error"),  # one sample compares with nothing
-        ([None, None, None, None], "error"),
-        ([1.0, 1.0, None], "all_correct"),  # the fault is no zero that would make a difference
-        ([0.0, 0.0, None], "all_wrong"),
-    ],
-)
-def test_groups_are_judged(rewards: list[float | None], reason: str) -> None:
-    assert judge_group(scored_group(rewards), 0, 0, False) == Verdict(not reason, reason)
-
-
-def test_a_prompt_that_is_too_long_has_a_reason_of_its_own() -> None:
-    samples = [trajectory(i, None, info={"fault": PROMPT_TOO_LONG}) for i in range(4)]
-    group = replace(scored_group([]), trajectories=tuple(samples))
-    assert judge_group(group, 0, 0, False) == Verdict(False, "prompt_too_long")
-
-
-def test_groups_without_variance_can_be_kept() -> None:
-    assert judge_group(scored_group([1.0, 1.0]), 0, 0, True).keep
-    assert judge_group(scored_group([1.0, None]), 0, 0, True).reason == "error"
-
-
-@pytest.mark.parametrize(("limit", "keep"), [(2, True), (1, False), (0, False)])
-def test_old_groups_are_not_trained(limit: int, keep: bool) -> None:
-    verdict = judge_group(scored_group([0.0, 1.0], version=5), 7, limit, False)
-    assert verdict == Verdict(keep, "" if keep else "stale")
-
-
-def test_one_old_sample_or_one_of_unknown_age_makes_a_group_stale() -> None:
-    group = scored_group([0.0, 1.0, 1.0], version=7)
-    for odd in (trajectory(2, 1.0, version=6), trajectory(2, 1.0, version=None)):
-        mixed = Group(0, group.task, (*group.trajectories[:2], odd))
-        assert judge_group(mixed, 7, 0, False).reason == "stale"
-    faulty = trajectory(2, None, version=6)  # will not be trained, so its age does not matter
-    mixed = Group(0, group.task, (*group.trajectories[:2], faulty))
-    assert judge_group(mixed, 7, 0, False).keep
