@@ -119,7 +119,7 @@ def recompute(run_dir: Path) -> Figures:
     counts = Counter(event["kind"] for event in events)
     figures |= {f"events.{kind}": n for kind, n in counts.items() if kind not in NOT_COUNTED}
     figures |= run_figures(steps, events, evaluations)
-    figures |= group_figures(steps)
+    figures |= group_figures(steps) | generation_figures(steps)
     for stage in {line["stage"] for line in [*steps, *evaluations]}:
         mine = [line for line in steps if line["stage"] == stage]
         judged = [line for line in evaluations if line["stage"] == stage]
@@ -187,6 +187,41 @@ def group_figures(steps: list[Line]) -> Figures:
     }
 
 
+def generation_figures(steps: list[Line]) -> Figures:
+    """Where the generated tokens and the seconds of generation went."""
+    lines = [line for line in steps if line["kind"] == "rl"]
+    tokens, seconds = total(lines, "tokens/generated"), total(lines, "time/generate")
+    if tokens == 0:
+        return {"generation": None}
+    reasons = {n.split("/", 2)[2] for line in lines for n in line if n.startswith("group/dropped/")}
+    spent = {
+        f"dropped.{reason}": [total(lines, f"{a}/dropped/{reason}") for a in ("group", "tokens")]
+        for reason in reasons
+    }
+    took = {f"dropped.{reason}": total(lines, f"time/dropped/{reason}") for reason in reasons}
+    took["trained"] = seconds - math.fsum(took.values())
+    spent["trained"] = [total(lines, "group/trained"), total(lines, "tokens/trained")]
+    trained = [line for line in lines if line.get("length/trained") and line.get("length/mean")]
+    ratios = math.fsum(line["length/trained"] / line["length/mean"] for line in trained)
+    figures: Figures = {
+        "generation.tokens": int(tokens),
+        "generation.seconds": seconds,
+        "generation.gradient_tokens": int(total(lines, "tokens/gradient")),
+        "generation.gradient_share": total(lines, "tokens/gradient") / tokens,
+        "generation.length_ratio": ratios / len(trained) if trained else None,
+        "generation.no_verdict_tokens": int(total(lines, "tokens/no_verdict")),
+    }
+    for fate, (groups, of_tokens) in spent.items():
+        figures |= {
+            f"generation.{fate}.groups": int(groups),
+            f"generation.{fate}.tokens": int(of_tokens),
+            f"generation.{fate}.token_share": of_tokens / tokens,
+            f"generation.{fate}.seconds": took[fate],
+            f"generation.{fate}.second_share": took[fate] / seconds if seconds else 0.0,
+        }
+    return figures
+
+
 def stage_figures(steps: list[Line], evaluations: list[Line]) -> Figures:
     """One stage: its cost, and its last evaluation whole and in slices."""
     results = evaluations[-1]["results"] if evaluations else []
@@ -196,6 +231,7 @@ def stage_figures(steps: list[Line], evaluations: list[Line]) -> Figures:
         "steps": len(steps),
         "generated_tokens": int(total(steps, "tokens/generated")),
         "trained_tokens": int(total(steps, "tokens/trained")),
+        **generation_figures(steps),
         **accuracy_figures(results, "pass_at_1"),
     }
     slices: defaultdict[str, list[Line]] = defaultdict(list)

@@ -101,8 +101,8 @@ class Console:
 def step_line(record: StepRecord, eta: str) -> str:
     """The line of one step; what a record does not hold is left out.
 
-    Example: `reasoning 12/200  reward 0.412  accuracy 41.2 %  1,234 tok/s  length 32  stale 0
-    dropped 5 (zero_variance 4, fault 1)  1.9 s  ETA 6:20`
+    Example: `reasoning 12/200  reward 0.412  accuracy 41.2 %  1,234 tok/s  length 32
+    gradient 71%  stale 0  dropped 5 (zero_variance 4, fault 1)  1.9 s  ETA 6:20`
     """
     metrics = record.metrics
     width = len(str(record.num_steps))
@@ -121,6 +121,8 @@ def step_line(record: StepRecord, eta: str) -> str:
         parts.append(f"{tokens / seconds:>6,.0f} tok/s")
     if "length/mean" in metrics:
         parts.append(f"length {metrics['length/mean']:.0f}")
+    if "tokens/gradient_share" in metrics:
+        parts.append(f"gradient {metrics['tokens/gradient_share']:.0%}")
     if record.kind == "rl":
         parts.append(f"stale {metrics.get('staleness/max', 0):.0f}")
         parts.append(dropped_by_cause(metrics))

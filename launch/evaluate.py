@@ -139,7 +139,7 @@ def _cells(accuracy: Accuracy) -> tuple[str, ...]:
 def _as_dict(
     config: RunConfig, num_tasks: int, record: EvaluationRecord, figures: StageFigures
 ) -> dict[str, Any]:
-    of_training = ("seconds", "steps", "generated_tokens", "trained_tokens")
+    of_training = ("seconds", "steps", "generated_tokens", "trained_tokens", "generation")
     measured = {n: value for n, value in figures.as_dict().items() if n not in of_training}
     return {
         "model": config.model.path,

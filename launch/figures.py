@@ -26,6 +26,8 @@ from rl.tracking import (
 )
 
 PASS_AT = 10
+DROPPED = "group/dropped/"
+COSTS = ("group", "tokens", "time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,48 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What some groups cost: generated tokens, seconds of generation, and their shares of all."""
+
+    groups: int
+    tokens: int
+    token_share: float
+    seconds: float
+    second_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Where generation went, over RL steps: into groups that were trained or dropped by reason.
+
+    `no_verdict_tokens` belong to samples of trained groups that have no verdict, so that tokens =
+    trained + dropped + no_verdict. `gradient_tokens` are those of samples whose advantage is not 0.
+    `length_ratio` is the mean over steps of the mean length of trained groups' answers over that of
+    all: what selection does to length, 1 where it does nothing.
+    """
+
+    tokens: int
+    seconds: float
+    gradient_tokens: int
+    gradient_share: float
+    length_ratio: float | None
+    no_verdict_tokens: int
+    trained: Cost
+    dropped: Mapping[str, Cost]
+
+    @property
+    def add_up(self) -> bool:
+        dropped = sum(cost.tokens for cost in self.dropped.values())
+        return self.tokens == self.trained.tokens + dropped + self.no_verdict_tokens
+
+
+@dataclass(frozen=True, slots=True)
 class StageFigures:
     """What a stage cost and what the model could do after it.
 
     `seconds`, `steps` and the token counts are of its training steps, without the evaluation.
-    `by_label` goes by label, then by value; `by_mode` has "thinking" and "non_thinking".
+    `generation` is None where nothing was generated. `by_label` goes by label, then by value;
+    `by_mode` has "thinking" and "non_thinking".
     """
 
     accuracy: Accuracy
@@ -63,6 +102,7 @@ class StageFigures:
     steps: int
     generated_tokens: int
     trained_tokens: int
+    generation: Generation | None
     by_level: Mapping[str, Accuracy]
     by_label: Mapping[str, Mapping[str, Accuracy]]
     by_mode: Mapping[str, Accuracy]
@@ -112,6 +152,7 @@ class Report:
     max_mismatch_kl: float | None
     controller_overhead: float | None
     groups: Groups
+    generation: Generation | None
     events: Mapping[str, int]
     stages: Mapping[str, StageFigures]
 
@@ -148,6 +189,7 @@ def compute_report(run_dir: Path) -> Report:
         max_mismatch_kl=_largest(step.get("mismatch_kl") for step in steps),
         controller_overhead=_controller_overhead(steps),
         groups=_count_groups(steps),
+        generation=_generation(steps),
         events=dict(Counter(e["kind"] for e in events if e["kind"] not in BOOKKEEPING)),
         stages=_stages(steps, evaluations, seed),
     )
@@ -223,6 +265,7 @@ def stage_figures(
         steps=len(steps),
         generated_tokens=round(_sum(steps, "tokens/generated")),
         trained_tokens=round(_sum(steps, "tokens/trained")),
+        generation=_generation(steps),
         by_level=split(_value_of("level")),
         by_label={label: split(_value_of(label)) for label in labels},
         by_mode=split(lambda result: "thinking" if result.thinking else "non_thinking"),
@@ -258,15 +301,51 @@ def _controller_overhead(steps: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _count_groups(steps: Sequence[Mapping[str, Any]]) -> Groups:
-    prefix = "group/dropped/"
-    reasons = {name for step in steps for name in step if name.startswith(prefix)}
     owed_after = {step["stage"]: step.get("group/owed", 0) for step in steps}  # last step of each
     return Groups(
         dispatched=round(_sum(steps, "group/dispatched")),
         trained=round(_sum(steps, "group/trained")),
-        dropped={r.removeprefix(prefix): round(_sum(steps, r)) for r in sorted(reasons)},
+        dropped={reason: round(_sum(steps, DROPPED + reason)) for reason in _reasons(steps)},
         owed=round(sum(owed_after.values())),
     )
+
+
+def _generation(steps: Sequence[Mapping[str, Any]]) -> Generation | None:
+    steps = [step for step in steps if step["kind"] == "rl"]
+    tokens, seconds = _sum(steps, "tokens/generated"), _sum(steps, "time/generate")
+    if not tokens:
+        return None
+
+    def cost(groups: float, spent: float, took: float) -> Cost:
+        shares = spent / tokens, took / seconds if seconds else 0.0
+        return Cost(round(groups), round(spent), shares[0], took, shares[1])
+
+    dropped = {
+        reason: cost(*(_sum(steps, f"{area}/dropped/{reason}") for area in COSTS))
+        for reason in _reasons(steps)
+    }
+    rest = seconds - sum(cost.seconds for cost in dropped.values())
+    ratios = [
+        step["length/trained"] / step["length/mean"]
+        for step in steps
+        if step.get("length/trained") and step.get("length/mean")
+    ]
+    return Generation(
+        tokens=round(tokens),
+        seconds=seconds,
+        gradient_tokens=round(_sum(steps, "tokens/gradient")),
+        gradient_share=_sum(steps, "tokens/gradient") / tokens,
+        length_ratio=_mean(ratios) if ratios else None,
+        no_verdict_tokens=round(_sum(steps, "tokens/no_verdict")),
+        trained=cost(_sum(steps, "group/trained"), _sum(steps, "tokens/trained"), rest),
+        dropped=dropped,
+    )
+
+
+def _reasons(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every reason for which a group was dropped."""
+    named = {name for step in steps for name in step if name.startswith(DROPPED)}
+    return sorted(name.removeprefix(DROPPED) for name in named)
 
 
 def _sum(lines: Iterable[Mapping[str, Any]], name: str) -> float:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from launch.console import clock, printable
-from launch.figures import Accuracy, Report, StageFigures, compute_report
+from launch.figures import Accuracy, Cost, Generation, Report, StageFigures, compute_report
 from launch.plots import draw_all
 from rl.jsonl import read_log
+from rl.pruning import ADVICE
 from rl.tracking import BOOKKEEPING, EVENTS, METRICS, START, TRAJECTORIES
 
 NUM_EXAMPLES = 3
 NUM_NOTICES = 5
+WORTH_ADVICE = 0.1  # share of the generated tokens that went to one reason
 
 
 def write_report(run_dir: Path) -> Report:
@@ -150,14 +152,53 @@ def _slices_table(
 
 
 def _groups_section(report: Report) -> str:
-    groups = report.groups
+    groups, generation = report.groups, report.generation
     if not groups.dispatched:
         return ""
     fates = {"trained": groups.trained}
     fates |= {f"dropped: {_cell(reason)}": count for reason, count in groups.dropped.items()}
     fates |= {"owed when the run ended": groups.owed, "**dispatched**": groups.dispatched}
-    rows = [(fate, f"{n:,}", _percent(n / groups.dispatched)) for fate, n in fates.items()]
-    return _table(("Groups", "Number", "Share"), rows)
+    costs: dict[str, Cost] = {}
+    if generation is not None:
+        costs = {f"dropped: {_cell(reason)}": cost for reason, cost in generation.dropped.items()}
+        costs["trained"] = generation.trained
+    rows = [
+        (fate, f"{n:,}", _percent(n / groups.dispatched), *_cost_of(costs.get(fate)))
+        for fate, n in fates.items()
+    ]
+    header = ("Groups", "Number", "Share", "Generated tokens", "Share", "Seconds", "Share")
+    parts = ["### Where generation went", _table(header, rows)]
+    if generation is not None:
+        parts.append(_about_generation(generation))
+    return "\n\n".join(parts)
+
+
+def _about_generation(generation: Generation) -> str:
+    """What the table cannot say: the gradient, the bias of selection, and what to do."""
+    said = [f"{_percent(generation.gradient_share)} of the generated tokens carried a gradient."]
+    if generation.no_verdict_tokens:
+        said.append(
+            f"{generation.no_verdict_tokens:,} more are of trained groups' samples without a "
+            "verdict."
+        )
+    if generation.length_ratio is not None:
+        said.append(
+            f"Trained answers were {generation.length_ratio:.2f} times as long as generated ones "
+            "(mean over steps)."
+        )
+    advice = [
+        f"- {_cell(reason)} took {_percent(cost.token_share)} of the tokens: {ADVICE[reason]}."
+        for reason, cost in generation.dropped.items()
+        if cost.token_share >= WORTH_ADVICE and reason in ADVICE
+    ]
+    return "\n\n".join(part for part in (" ".join(said), "\n".join(advice)) if part)
+
+
+def _cost_of(cost: Cost | None) -> tuple[str, ...]:
+    if cost is None:
+        return ("", "", "", "")
+    shares = _percent(cost.token_share), _percent(cost.second_share)
+    return f"{cost.tokens:,}", shares[0], f"{cost.seconds:.1f}", shares[1]
 
 
 def _time_section(report: Report) -> str:
@@ -175,6 +216,9 @@ def _time_section(report: Report) -> str:
 def _checks(report: Report) -> str:
     results = {
         "Every group is trained, dropped with a reason, or owed": _yes(report.groups.add_up),
+        "So is every generated token, or its sample has no verdict": "-"
+        if report.generation is None
+        else _yes(report.generation.add_up),
         "Engine against learner, largest log-probability difference after a publish": _number(
             report.max_logprob_difference
         ),

@@ -52,7 +52,10 @@ class StepRecord:
       So over a stage dispatched = trained + dropped + owed;
     - length/mean, length/thinking, length/non_thinking: generated tokens an answer;
       length/truncated: share cut by the limit;
-    - tokens/generated, tokens/trained: how many in this step;
+    - tokens/generated, tokens/trained: how many in this step; tokens/dropped/<reason> and, of
+      trained groups' samples, tokens/no_verdict: the others. tokens/gradient: those of samples
+      whose advantage is not 0; tokens/gradient_share: their share of the generated ones;
+    - time/dropped/<reason>: the part of time/generate that went to what was dropped;
     - time/step: wall seconds of the step; time/generate, time/train, time/publish: parts of it,
       which overlap only where max_staleness > 0;
     - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in

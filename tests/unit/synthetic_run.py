@@ -83,8 +83,13 @@ def rl_step(rng: np.random.Generator, step: int, num_steps: int, skill: float) -
         "length/thinking": 24.0 + 14.0 * skill + float(rng.normal(0, 1)),
         "length/non_thinking": 12.0 + 9.0 * skill + float(rng.normal(0, 1)),
         "length/truncated": max(0.0, 0.12 - 0.13 * skill),
-        "tokens/generated": 7000.0 + step,
+        "length/trained": 17.0 + 12.0 * skill,
+        "tokens/generated": 6500.0 + 210.0 * zero_variance + 40.0 * fault + step,
         "tokens/trained": 6500.0,
+        "tokens/gradient": 6400.0,
+        "tokens/no_verdict": float(step),
+        "tokens/dropped/zero_variance": 210.0 * zero_variance,
+        "time/dropped/zero_variance": times["time/generate"] * zero_variance / 50,
         "staleness/limit": 0.0,
         "staleness/max": 0.0,
         "publish/max_logprob_difference": float(rng.uniform(1e-6, 9e-6)),
@@ -95,6 +100,8 @@ def rl_step(rng: np.random.Generator, step: int, num_steps: int, skill: float) -
     }
     if fault:  # a cause appears in a step's metrics only when it occurs
         metrics["group/dropped/fault"] = 1.0
+        metrics["tokens/dropped/fault"] = 40.0
+        metrics["time/dropped/fault"] = 0.01
     return StepRecord("reasoning", "rl", step, num_steps, step, metrics)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks import recompute_report
 from configs.errors import DataError
-from launch.figures import compute_report
+from launch.figures import Cost, Generation, compute_report
 from launch.report import write_report
 from rl.statistics import bootstrap_interval
 from rl.tracking import START, EvaluationRecord, FileTracker, StepRecord, TaskResult
@@ -53,15 +53,22 @@ def write_small_run(run_dir: Path) -> None:
             "time/train": 1.0,
             "time/publish": 0.5,
             "tokens/generated": 100.0,
-            "tokens/trained": 80.0,
+            "tokens/trained": 80.0 if step == 1 else 95.0,
+            "tokens/gradient": 60.0 if step == 1 else 90.0,
+            "tokens/no_verdict": 0.0 if step == 1 else 5.0,
+            "length/mean": 10.0,
+            "length/trained": 8.0 if step == 1 else 10.0,
             "staleness/limit": 0.0,
             "group/dispatched": 5.0 if step == 1 else 1.0,
             "group/trained": 2.0,
-            "group/dropped/zero_variance": dropped,
             "group/owed": owed,
             "publish/max_logprob_difference": 1e-6 * step,
             "mismatch_kl": float("nan") if step == 1 else 2e-8,
         }
+        if dropped:  # a cause appears in a step's metrics only when it occurs
+            metrics["group/dropped/truncated"] = dropped
+            metrics["tokens/dropped/truncated"] = 20.0
+            metrics["time/dropped/truncated"] = 3.0
         tracker.log_step(StepRecord("reasoning", "rl", step, 2, step, metrics))
     better = (replace(hard, num_correct=9), replace(easy, num_correct=10))
     tracker.log_evaluation(EvaluationRecord("reasoning", 2, 3.0, better))
@@ -85,7 +92,7 @@ def test_the_figures_of_a_small_run_by_hand(tmp_path: Path) -> None:
     assert (before.steps, before.seconds, before.generated_tokens) == (0, 0.0, 0)
     assert after.accuracy.pass_at_1 == pytest.approx(0.95)
     assert (after.steps, after.seconds, after.evaluation_seconds) == (2, 16.0, 3.0)
-    assert (after.generated_tokens, after.trained_tokens) == (200, 160)
+    assert (after.generated_tokens, after.trained_tokens) == (200, 175)
     assert after.by_level["1"].pass_at_1 == 1.0
     assert after.by_level["2"].pass_at_1 == pytest.approx(0.9)
     assert after.by_label.keys() == {"scene"}
@@ -103,8 +110,35 @@ def test_the_figures_of_a_small_run_by_hand(tmp_path: Path) -> None:
     assert report.peak_memory_gb == 2.5
     groups = report.groups
     assert (groups.dispatched, groups.trained, groups.owed) == (6, 4, 0)
-    assert groups.dropped == {"zero_variance": 2}
+    assert groups.dropped == {"truncated": 2}
     assert groups.add_up
+    assert (
+        report.generation
+        == after.generation
+        == Generation(
+            tokens=200,
+            seconds=8.0,
+            gradient_tokens=150,
+            gradient_share=0.75,
+            length_ratio=0.9,
+            no_verdict_tokens=5,
+            trained=Cost(groups=4, tokens=175, token_share=0.875, seconds=5.0, second_share=0.625),
+            dropped={"truncated": Cost(2, 20, 0.1, 3.0, 0.375)},
+        )
+    )
+    assert report.generation.add_up
+    assert before.generation is None
+
+
+def test_the_page_says_where_generation_went_and_what_to_do(tmp_path: Path) -> None:
+    write_small_run(tmp_path)
+    write_report(tmp_path)
+    page = (tmp_path / "report.md").read_text()
+    assert "| dropped: truncated | 2 | 33.3% | 20 | 10.0% | 3.0 | 37.5% |" in page
+    assert "| trained | 4 | 66.7% | 175 | 87.5% | 5.0 | 62.5% |" in page
+    for said in ("75.0% of the generated tokens", "5 more are", "0.90 times", "raise max_tokens"):
+        assert said in page
+    assert "its sample has no verdict | yes |" in page
 
 
 def test_report_json_has_the_promised_shape(finished_run: Path) -> None:
@@ -187,6 +221,11 @@ def scaled(factor: float) -> Callable[[Any], Any]:
         ("peak_memory_gb", scaled(0.9)),
         ("groups.trained", lambda trained: trained - 1),
         ("groups.dropped.fault", lambda faults: faults + 1),
+        ("generation.gradient_share", scaled(1.001)),
+        ("generation.trained.tokens", lambda tokens: tokens + 1),
+        ("generation.dropped.zero_variance.seconds", scaled(1.001)),
+        ("stages.reasoning.generation.length_ratio", scaled(1.001)),
+        ("stages.reasoning.generation.dropped.fault.token_share", scaled(1.001)),
         ("events.notice", lambda _: 0),
     ],
 )
