@@ -22,6 +22,12 @@ ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rlo
 
 LOSSES = {name: f"rl.losses:{name}" for name in ("ppo_clip", "gspo", "cispo", "reinforce")}
 
+CURRICULA = {
+    "uniform": "rl.curriculum:uniform",
+    "pass_rate": "rl.pass_rate:PassRateCurriculum",
+    "last_mean": "rl.baselines:LastMeanCurriculum",
+}
+
 TASK_SOURCES = {
     "finance": "envs.finance:FinanceTasks",
     "tatqa": "envs.datasets:load_tatqa",

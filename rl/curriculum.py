@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from configs.errors import ConfigError
+from configs.registry import CURRICULA, bind, resolve
 from envs.draws import key_of, permute
+from envs.types import Task
 from rollout.types import Group
 
 T = TypeVar("T", covariant=True)
+
+CurriculumState = dict[str, Any]
+"""What a checkpoint holds of a curriculum: dicts with string keys, lists, plain numbers and text,
+and numpy arrays, which `rl/checkpoint.py` saves and reads back equal to the last bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +30,43 @@ class Draw:
 
 
 class Curriculum(Protocol):
-    """Chooses tasks and learns from every scored group, pruned ones too."""
+    """Chooses tasks and learns from every scored group, pruned ones too.
+
+    `next` never waits and never fails: there is always a task, if need be one that is under way.
+    Every draw is observed once. A state is a copy; restored into a curriculum made with the same
+    arguments it continues exactly. `metrics` are named curriculum/<what>.
+    """
 
     def next(self) -> Draw: ...
 
     def observe(self, draw: Draw, group: Group) -> None: ...
 
-    def state(self) -> dict[str, Any]: ...
+    def metrics(self) -> dict[str, float]: ...
+
+    def state(self) -> CurriculumState: ...
 
     def restore(self, state: Mapping[str, Any]) -> None: ...
+
+
+Make = Callable[..., Curriculum]
+"""A plug-in: called with a `Mixture` of tasks, a seed, the groups of a batch, and keywords."""
+
+
+def make_curriculum(
+    name: str, args: Mapping[str, Any], tasks: Mixture[Task], seed: int, batch_size: int, where: str
+) -> Curriculum:
+    """The curriculum that a stage names: a built-in, or "package.module:attribute".
+
+    Raises `ConfigError` naming `where` (such as "stages.rl.curriculum") for an unknown name or
+    keyword, or a value that the curriculum rejects.
+    """
+    target: Make = resolve(name, CURRICULA, f"{where}.name")
+    make = bind(target, args, f"{where}.args")
+    try:
+        made: Curriculum = make(tasks=tasks, seed=seed, batch_size=batch_size)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}.args: {error}; correct {where}.args") from error
+    return made
 
 
 class Indexed(Protocol[T]):
@@ -94,7 +129,10 @@ class UniformCurriculum:
     def observe(self, draw: Draw, group: Group) -> None:
         """Uniform: what was learnt changes nothing."""
 
-    def state(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, float]:
+        return {}
+
+    def state(self) -> CurriculumState:
         return {"counts": list(self._counts)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
