@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from configs.errors import AssayError, DataError, MissingCapability
+from launch import cli_curriculum
+from launch.cli_arguments import Overrides, Preset
 
 app = typer.Typer(
     help="Reinforcement learning for finance LLMs on Ray, vLLM and DeepSpeed.",
@@ -21,12 +23,7 @@ config_app = typer.Typer(help="Look at configurations.", no_args_is_help=True)
 data_app = typer.Typer(help="Look at data files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
-
-Preset = Annotated[str, typer.Argument(help="A preset's name, or a YAML file.", show_default=False)]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="Keys to change, such as learner.ranks=2.", metavar="KEY=VALUE"),
-]
+app.add_typer(cli_curriculum.app, name="curriculum")
 
 
 @app.command()
