@@ -213,6 +213,10 @@ class StageConfig:
     """Checkpoint whose weights the stage starts from; empty: those of the stage before."""
     steps: int = 100
     """Optimizer batches."""
+    max_generated_tokens: int = 0
+    """Generated tokens at which the stage ends even before its last step (rl; 0: no such end)."""
+    evaluate_every: int = 0
+    """Steps between held-out evaluations while the stage runs (rl; 0: only after it)."""
     tasks: dict[str, TasksConfig] = field(default_factory=dict)
     """Task sets by name."""
     thinking_share: float = 0.5

@@ -120,6 +120,8 @@ RANGES: Mapping[str, Range] = {
     "StageConfig.max_tokens": COUNT,
     "StageConfig.temperature": POSITIVE,
     "StageConfig.max_staleness": NOT_NEGATIVE,
+    "StageConfig.max_generated_tokens": NOT_NEGATIVE,
+    "StageConfig.evaluate_every": NOT_NEGATIVE,
     "StageConfig.lookahead": COUNT,
     "StageConfig.refill_budget": NOT_NEGATIVE,
     "StageConfig.max_empty_steps": COUNT,

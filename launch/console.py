@@ -142,6 +142,7 @@ def dropped_by_cause(metrics: Mapping[str, float]) -> str:
 def evaluation_line(record: EvaluationRecord) -> str:
     """Example: `held-out after sft: pass@1 20.5 %, greedy 24.0 %, thinking 21.0 % ...`."""
     when = "before training" if record.stage == START else f"after {printable(record.stage)}"
+    when += f" {record.step}" if record.step else ""
     if not record.results:
         return f"held-out {when}: no task was evaluated"
     modes = {

@@ -204,6 +204,7 @@ def read_evaluations(run_dir: Path) -> list[EvaluationRecord]:
             line["seconds"],
             tuple(TaskResult(**result) for result in line["results"]),
             line.get("prompts_too_long", 0),
+            line.get("step", 0),
         )
         for line in read_log(run_dir / EVALUATIONS)
     ]

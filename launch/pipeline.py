@@ -26,7 +26,7 @@ from rl.ledger import Ledger
 from rl.provenance import Fingerprints, code_version, package_versions
 from rl.publish import ServingEngine, Transfer, WeightPublisher, WeightSource
 from rl.sft import SupervisedStage
-from rl.tracking import START, FileTracker
+from rl.tracking import START, EvaluationRecord, FileTracker
 from rollout.types import IntArray
 
 REFERENCES = "references"
@@ -101,6 +101,7 @@ class Pipeline:
     weights_folder: Path
     policy_version: int = 0
     _fleets: Fleets = field(init=False)
+    _evaluator: Evaluator = field(init=False)
     _current: Stage | None = None
     _stop_requested: bool = False
 
@@ -117,7 +118,7 @@ class Pipeline:
     async def run(self, fleets: Fleets) -> None:
         """Evaluate, then train and evaluate stage by stage. Raises Stopped when asked to stop."""
         self._fleets = fleets
-        evaluator = Evaluator(
+        self._evaluator = Evaluator(
             tasks=self.setup.held_out,
             config=self.config.evaluation,
             rollouts=fleets.rollouts,
@@ -129,7 +130,7 @@ class Pipeline:
         stages, state = enabled_stages(self.config), self.setup.state
         if state is None:
             await self._start_from(stages[0][1])
-            await self._evaluate(evaluator, START)
+            await self._evaluate(START)
         else:
             names = [name for name, _ in stages]
             stages = stages[names.index(state.stage) :]
@@ -139,7 +140,7 @@ class Pipeline:
                 await self._start_from(stage)
             await self._run_stage(name, stage, resumed)
             self._check_stop(name)
-            await self._evaluate(evaluator, name)
+            await self._evaluate(name)
             if name != stages[-1][0]:
                 self._check_stop(name)
 
@@ -214,7 +215,7 @@ class Pipeline:
             tasks=mixture,
             curriculum=curriculum,
             parts=parts,
-            save=self._save_if_due,
+            save=self._after_rl_step,
             max_mismatch_kl=self.config.publish.max_mismatch_kl,
         )
 
@@ -240,13 +241,24 @@ class Pipeline:
             await self._fleets.replace_learner(weights_of(stage.start_from))
             await self._publish(self.policy_version + 1)
 
-    async def _evaluate(self, evaluator: Evaluator, stage: str) -> None:
-        record = await evaluator.run(stage, self.policy_version)
-        self.tracker.log_evaluation(record)
-        if left_out := len(evaluator.tasks) - len(record.results):
-            message = f"evaluation after {stage}: {left_out} tasks left out, faults gave no verdict"
-            self.tracker.log_event("notice", source="evaluation", message=message)
+    async def _evaluate(self, stage: str) -> None:
+        record = await self._evaluator.run(stage, self.policy_version)
+        self._log_evaluation(record)
         self._warn_below_gate(stage, record.results)
+
+    async def _evaluate_if_due(self, stage: Progress) -> None:
+        """The evaluation at a stage's end comes when all is saved, and from `run`."""
+        every = self.config.stages[stage.name].evaluate_every
+        if every and stage.step % every == 0 and not stage.finished:
+            record = await self._evaluator.run(stage.name, stage.policy_version, stage.step)
+            self._log_evaluation(record)
+
+    def _log_evaluation(self, record: EvaluationRecord) -> None:
+        self.tracker.log_evaluation(record)
+        if left_out := len(self._evaluator.tasks) - len(record.results):
+            where = f"evaluation after {record.stage}"
+            message = f"{where}: {left_out} tasks left out, faults gave no verdict"
+            self.tracker.log_event("notice", source="evaluation", message=message)
 
     def _warn_below_gate(self, stage: str, results: Any) -> None:
         """Rewards that are all zero teach nothing: say so before the RL stage, not after it."""
@@ -292,10 +304,13 @@ class Pipeline:
             self.policy_version = state.policy_version
         await self._publish(self.policy_version)
 
+    async def _after_rl_step(self, stage: Progress) -> None:
+        await self._evaluate_if_due(stage)
+        await self._save_if_due(stage)
+
     async def _save_if_due(self, stage: Progress) -> None:
-        config = self.config.stages[stage.name]
         every = self.config.checkpoint.every
-        if stage.step % every and stage.step < config.steps and not self._stop_requested:
+        if stage.step % every and not stage.finished and not self._stop_requested:
             return
         state = RunState(
             stage=stage.name,

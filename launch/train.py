@@ -39,6 +39,7 @@ from rl.checkpoint import (
     latest_checkpoint,
     load_state,
 )
+from rl.controller import is_finished
 from rl.jsonl import read_log
 from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
 from rl.tracking import EVENTS, FileTracker, next_attempt, outside_sinks
@@ -231,7 +232,8 @@ def _is_finished(setup: Setup) -> bool:
     """Whether nothing is left to do. A stage that was given more steps since goes on."""
     name, stage = enabled_stages(setup.config)[-1]
     state = setup.state
-    trained = state is not None and state.stage == name and state.step >= stage.steps
+    tokens = state.ledger.get("generated_tokens", 0) if state else 0
+    trained = state is not None and state.stage == name and is_finished(stage, state.step, tokens)
     return trained and _last_status(setup.run_dir) == "done"
 
 

@@ -61,6 +61,8 @@ class Progress(Protocol):
     def step(self) -> int: ...
     @property
     def policy_version(self) -> int: ...
+    @property
+    def finished(self) -> bool: ...
     def curriculum_state(self) -> dict[str, Any]: ...
     def ledger_state(self) -> dict[str, Any]: ...
 
@@ -74,6 +76,12 @@ def capacity(stage: StageConfig) -> int:
     slots = (stage.max_staleness + 1) * stage.batch_size - stage.lookahead + 1
     assert slots >= stage.batch_size, "the configuration keeps lookahead small enough"
     return slots
+
+
+def is_finished(stage: StageConfig, step: int, generated_tokens: int) -> bool:
+    """Whether a stage has made its steps, or spent the tokens it may generate."""
+    limit = stage.max_generated_tokens
+    return step >= stage.steps or bool(limit and generated_tokens >= limit)
 
 
 @dataclass(slots=True)
@@ -113,7 +121,7 @@ class Controller:
             async with self._rollouts:
                 for entry in self.ledger.owed:  # what a resumed run still owes
                     self._dispatch(entry)
-                while self.step < self.stage.steps:
+                while not self.finished:
                     await self._one_step()
                     if self.stop_requested:
                         where = f"step {self.step} of stage {self.name}"
@@ -121,6 +129,10 @@ class Controller:
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
             raise first from first.__cause__
+
+    @property
+    def finished(self) -> bool:
+        return is_finished(self.stage, self.step, self.ledger.generated_tokens)
 
     def curriculum_state(self) -> dict[str, Any]:
         return self.curriculum.state()
@@ -167,6 +179,7 @@ class Controller:
             entry, group = await self._next_group()
             self.curriculum.observe(entry.draw, group)
             judged.append(judge_group(group, self.policy_version, self.stage))
+            self.ledger.generated_tokens += group.num_generated
             if not judged[-1].reason:
                 self.ledger.train(group.id)
                 kept += 1

@@ -58,10 +58,13 @@ class Evaluator:
     seed: int
     slots: int = 256
 
-    async def run(self, stage: str, policy_version: int) -> EvaluationRecord:
-        """Answer every task; one whose samples, or whose greedy answer, have no verdict is left
-        out: a fault is not a wrong answer. `len(tasks) - len(results)` says how many, and
-        `prompts_too_long` for how many of them the prompt was the cause."""
+    async def run(self, stage: str, policy_version: int, step: int = 0) -> EvaluationRecord:
+        """Answer every task, after `step` of the stage (0: at its end).
+
+        One whose samples, or whose greedy answer, have no verdict is left out: a fault is not a
+        wrong answer. `len(tasks) - len(results)` says how many, and `prompts_too_long` for how many
+        of them the prompt was the cause.
+        """
         started = time.monotonic()
         turn = asyncio.Semaphore(1 + 2 * self.slots // (self.config.samples + 1))
 
@@ -73,6 +76,7 @@ class Evaluator:
         return EvaluationRecord(
             stage=stage,
             policy_version=policy_version,
+            step=step,
             seconds=time.monotonic() - started,
             results=tuple(outcome for outcome in outcomes if isinstance(outcome, TaskResult)),
             prompts_too_long=outcomes.count(PROMPT_TOO_LONG),

@@ -28,13 +28,15 @@ class Ledger:
     """Counts every group once. Ids rise in order of admission, which is the order of consumption.
 
     A slot is held from admission until the weights that the group helped to make are served (or
-    until the group is dropped), so the number of slots bounds staleness.
+    until the group is dropped), so the number of slots bounds staleness. `generated_tokens` are
+    those of all groups that were trained or dropped.
     """
 
     next_id: int = 0
     trained: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
+    generated_tokens: int = 0
     _owed: dict[int, Entry] = field(default_factory=dict)
     _unreleased: int = 0
 
@@ -126,6 +128,7 @@ class Ledger:
             "trained": self.trained,
             "dropped": dict(self.dropped),
             "duplicates": self.duplicates,
+            "generated_tokens": self.generated_tokens,
             "owed": [
                 [e.group_id, e.draw.index, e.draw.visit, e.policy_version, e.attempt]
                 for e in self._owed.values()
@@ -139,6 +142,7 @@ class Ledger:
             trained=state["trained"],
             dropped=dict(state["dropped"]),
             duplicates=state["duplicates"],
+            generated_tokens=state["generated_tokens"],
         )
         for group_id, index, visit, version, attempt in state["owed"]:
             ledger._owed[group_id] = Entry(group_id, Draw(index, visit), version, attempt)

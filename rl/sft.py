@@ -47,7 +47,7 @@ class SupervisedStage:
         """
         started = time.time()
         batch = self._next_batch(self.step)
-        while self.step < self.stage.steps:
+        while not self.finished:
             # What a checkpoint after this step holds: the state before the next batch is drawn.
             self._state = self.curriculum.state()
             result, batch = await asyncio.gather(
@@ -72,6 +72,10 @@ class SupervisedStage:
             if self.stop_requested:
                 where = f"step {self.step} of stage {self.name}"
                 raise Stopped(f"stopped after {where}; continue with --resume")
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.stage.steps
 
     def curriculum_state(self) -> dict[str, Any]:
         return self._state

@@ -100,7 +100,8 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRecord:
-    """A held-out evaluation after `stage` (`START` before the first); `seconds` is wall time.
+    """A held-out evaluation after `stage` (`START` before the first), or while it ran, after `step`
+    of it; `seconds` is wall time.
 
     `prompts_too_long` tasks are left out of `results`, since the model's length cannot hold them.
     """
@@ -110,6 +111,7 @@ class EvaluationRecord:
     seconds: float
     results: tuple[TaskResult, ...]
     prompts_too_long: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,10 @@ class Group:
         return [t for t in self.trajectories if t.reward is not None]
 
     @property
+    def num_generated(self) -> int:
+        return sum(t.num_generated for t in self.trajectories)
+
+    @property
     def is_prompt_too_long(self) -> bool:
         """Whether it has no answers because its prompt leaves no room for any."""
         return any(t.info.get("fault") == PROMPT_TOO_LONG for t in self.trajectories)

@@ -178,6 +178,23 @@ def test_a_stopped_run_resumes_exactly(train: Callable[..., Path], stop_after: i
         np.testing.assert_allclose(value, weights[name], atol=1e-6, err_msg=name)
 
 
+def test_a_stage_is_evaluated_on_the_way(train: Callable[..., Path]) -> None:
+    short = ("stages.sft.enabled=false", "stages.reasoning.evaluate_every=1")
+    whole = train("whole", *short, "stages.reasoning.max_generated_tokens=100")
+    lines = steps(whole)
+    tokens = [line["tokens/generated"] for line in lines]
+    assert sum(tokens[:-1]) < 100 <= sum(tokens)
+    with pytest.raises(Stopped):
+        train("half", *short, "stages.reasoning.max_generated_tokens=100", stop_after=1)
+    again = train("half", *short, "stages.reasoning.max_generated_tokens=100", resume=True)
+    assert [line["tokens/generated"] for line in steps(again)] == tokens
+    for run_dir in (whole, again):
+        log = read_log(run_dir / "evaluations.jsonl")
+        ends = [0, *range(1, len(lines)), 0]
+        assert [line["step"] for line in log] == ends
+        assert [line["stage"] for line in log] == ["start", *["reasoning"] * len(lines)]
+
+
 def test_generation_goes_on_while_the_learner_works(train: Callable[..., Path]) -> None:
     run_dir = train(
         "ahead", "rollout.workers=2", "stages.sft.enabled=false", "stages.reasoning.max_staleness=1"

@@ -109,6 +109,8 @@ def test_the_line_of_an_evaluation_splits_by_mode() -> None:
     assert "left out" not in line
     short = EvaluationRecord("reasoning", 9, 12.0, results, prompts_too_long=3)
     assert evaluation_line(short).endswith(", 3 left out: prompt too long")
+    midway = EvaluationRecord("reasoning", 9, 12.0, results, step=40)
+    assert evaluation_line(midway).startswith("held-out after reasoning 40: pass@1")
     assert "no task" in evaluation_line(EvaluationRecord(START, 0, 0.0, ()))
 
 

@@ -16,7 +16,7 @@ from rl.controller import Controller, Progress, capacity
 from rl.pruning import ADVICE
 from rl.tracking import StepRecord
 from rollout.types import RolloutRequest
-from tests.fakes import Decide, Fate, Saves, World, heavy_tailed, make_controller, simulate
+from tests.fakes import GOOD, Decide, Fate, Saves, World, heavy_tailed, make_controller, simulate
 
 
 def rl_stage(**fields: Any) -> StageConfig:
@@ -302,3 +302,20 @@ def test_more_slots_or_a_wider_window_would_break_the_bound() -> None:
                 assert slots >= batch
                 assert (slots + lookahead - 2) // batch == staleness
                 assert (slots + lookahead - 1) // batch == staleness + 1
+
+
+def test_a_stage_ends_when_its_tokens_are_spent() -> None:
+    stage = rl_stage(steps=100, max_generated_tokens=100)  # 4 groups of 2 samples of 3 tokens
+    world, saves = World(lambda request: Fate((0.0, 1.0))), Saves()
+    controller = make_controller(stage, world, saves)
+    simulate(controller.run())
+    assert controller.ledger.generated_tokens == world.total("tokens/generated") == 120
+    assert controller.step == 5
+    assert controller.finished
+
+    resumed = make_controller(stage, World(lambda request: GOOD), Saves(), state=saves.states[3])
+    simulate(resumed.run())
+    assert (resumed.step, resumed.ledger.generated_tokens) == (5, 120)
+    again = make_controller(stage, World(lambda request: GOOD), Saves(), state=saves.states[5])
+    simulate(again.run())
+    assert again.step == 5, "a finished stage has nothing left to do"
