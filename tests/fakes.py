@@ -70,6 +70,10 @@ def numbered_task(task_id: str) -> Task:
     return Task(task_id, "fake", (Message("user", f"What is {task_id}?"),), "7")
 
 
+def labelled_task(task_id: str, **labels: str) -> Task:
+    return replace(numbered_task(task_id), labels=labels)
+
+
 def trajectory(
     index: int = 0,
     reward: float | None = 0.0,
