@@ -19,32 +19,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from envs.types import Task
-from rl.statistics import pass_at_k
+from envs.draws import key_of, permute
+from envs.types import Demonstration, Task
+from rl.curriculum import Mixture
+from rl.estimates import estimate_pass_at_10
 
-K = 10
 LEVEL = "level"
+MOST_READ = 10_000
+"""Tasks of a set, in a random order, whose labels stand for those of all."""
+
+
+@runtime_checkable
+class LabelAware(Protocol):
+    """A curriculum that measures labels and can favour some. It has finer ones: a label here stands
+    for all that begin with it and a "/"."""
+
+    def label_pass_at_10(self) -> dict[str, float]: ...
+
+    def set_label_weights(self, weights: Mapping[str, float]) -> None: ...
 
 
 def label_of(labels: Mapping[str, str]) -> str:
-    """The label that a task is weighted by: all values but that of its level, in their order.
+    """The label that a task is weighted by: all values but that of its level, which comes last.
 
     Example: {"scene": "banking", "task": "percent_change", "level": "2"} -> banking/percent_change.
     """
     return "/".join(value for name, value in labels.items() if name != LEVEL)
-
-
-def pass_at_10(samples: int, correct: int) -> float:
-    """The unbiased estimate from ten samples on; below, what Beta(1 + c, 1 + n - c) expects.
-
-    That is 1 - prod_{i < 10} (b + i) / (a + b + i), with a = 1 + c and b = 1 + n - c.
-    """
-    if samples >= K:
-        return pass_at_k(samples, correct, K)
-    a, b = 1 + correct, 1 + samples - correct
-    return 1 - math.prod((b + i) / (a + b + i) for i in range(K))
 
 
 def pass_at_10_by_label(
@@ -54,14 +56,27 @@ def pass_at_10_by_label(
     values: dict[str, list[float]] = {}
     for labels, samples, correct in results:
         if samples:
-            values.setdefault(label_of(labels), []).append(pass_at_10(samples, correct))
+            values.setdefault(label_of(labels), []).append(estimate_pass_at_10(samples, correct))
     return {label: sum(found) / len(found) for label, found in values.items()}
+
+
+def label_shares(mixture: Mixture[Task | Demonstration]) -> dict[str, float]:
+    """The share of draws that each label has while tasks of a set are drawn evenly."""
+    shares: dict[str, float] = {}
+    for (name, items), weight in zip(mixture.sets.items(), mixture.weights, strict=True):
+        count, key = min(len(items), MOST_READ), key_of("labels", name)
+        for place in range(count):
+            item = items[permute(place, len(items), key)]
+            label = label_of((item.task if isinstance(item, Demonstration) else item).labels)
+            share = weight / sum(mixture.weights) / count
+            shares[label] = shares.get(label, 0.0) + share
+    return shares
 
 
 class LabelWeights:
     """The weight of each label of a stage; 1 for all until `update` is called.
 
-    `num_tasks` counts the stage's tasks by label. `reference` is pass@10 of a stronger model by
+    `shares` are those of the stage's tasks by label. `reference` is pass@10 of a stronger model by
     label; labels that it lacks have no beta term. With the defaults a label that always fails
     weighs six times as much as one that is mastered before the floor, which is a share of the mean
     weight; after two updates half of the past is forgotten.
@@ -71,7 +86,7 @@ class LabelWeights:
 
     def __init__(
         self,
-        num_tasks: Mapping[str, int],
+        shares: Mapping[str, float],
         reference: Mapping[str, float],
         *,
         alpha: float = 1.0,
@@ -83,26 +98,37 @@ class LabelWeights:
         for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be at least 0, is {value:g}")
-        for name, value in (("smoothing", smoothing), ("floor", floor)):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} must be at least 0 and under 1, is {value:g}")
-        self._num_tasks, self._reference = dict(num_tasks), dict(reference)
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing must be at least 0 and under 1, is {smoothing:g}")
+        if not 0 < floor < 1:
+            raise ValueError(f"floor must be over 0 and under 1, is {floor:g}")
+        self._shares, self._reference = dict(shares), dict(reference)
         self._alpha, self._beta, self._gamma = alpha, beta, gamma
         self._smoothing, self._floor = smoothing, floor
         self._smoothed: dict[str, float] = {}
-        self.weights = dict.fromkeys(num_tasks, 1.0)
+        self.weights = dict.fromkeys(shares, 1.0)
 
     def of(self, task: Task) -> float:
         """The weight of a task's label, 1 where it is none of the stage's."""
         return self.weights.get(label_of(task.labels), 1.0)
 
-    def update(self, pass_at_10_now: Mapping[str, float]) -> None:
-        """Move towards the weights of what was measured; other labels stay where they are."""
-        for label, now in pass_at_10_now.items():
-            if label in self._num_tasks:
-                raw = self._raw(label, now)
-                before = self._smoothed.get(label, raw)
-                self._smoothed[label] = self._smoothing * before + (1 - self._smoothing) * raw
+    def update(self, pass_at_10: Mapping[str, float]) -> None:
+        """Move towards the weights of what was measured; other labels stay where they are.
+
+        Names may go on after a label and a "/" ("banking/percent_change/2", with the level): a
+        label's figure is the mean over all such.
+        """
+        found: dict[str, list[float]] = {}
+        for name, value in pass_at_10.items():
+            label = name
+            while label not in self._shares and "/" in label:
+                label = label.rpartition("/")[0]
+            if label in self._shares:
+                found.setdefault(label, []).append(value)
+        for label, values in found.items():
+            raw = self._raw(label, sum(values) / len(values))
+            before = self._smoothed.get(label, raw)
+            self._smoothed[label] = self._smoothing * before + (1 - self._smoothing) * raw
         self.weights = self._normalised()
 
     def metrics(self) -> dict[str, float]:
@@ -128,19 +154,19 @@ class LabelWeights:
         The labels at the floor are the first few by rising weight: c follows from the others, and
         is right once it lifts the least of them over the floor.
         """
-        known = [(self._num_tasks[label], raw) for label, raw in self._smoothed.items()]
-        total = sum(count * raw for count, raw in known)
+        known = [(self._shares[label], raw) for label, raw in self._smoothed.items()]
+        total = sum(share * raw for share, raw in known)
         if not total:  # nothing measured, or nothing to weigh by
-            return dict.fromkeys(self._num_tasks, 1.0)
-        mean = total / sum(count for count, _ in known)
-        raw = {label: self._smoothed.get(label, mean) for label in self._num_tasks}
+            return dict.fromkeys(self._shares, 1.0)
+        mean = total / sum(share for share, _ in known)
+        raw = {label: self._smoothed.get(label, mean) for label in self._shares}
         rising = sorted(raw, key=raw.__getitem__)
-        tasks = sum(self._num_tasks.values())
-        floored, rest = 0, sum(self._num_tasks[label] * raw[label] for label in rising)
+        whole, floored = sum(self._shares.values()), 0.0
+        rest = sum(self._shares[label] * raw[label] for label in rising)
         for label in rising:
-            c = (tasks - self._floor * floored) / rest
+            c = (whole - self._floor * floored) / rest
             if c * raw[label] >= self._floor:
                 break
-            floored += self._num_tasks[label]
-            rest -= self._num_tasks[label] * raw[label]
+            floored += self._shares[label]
+            rest -= self._shares[label] * raw[label]
         return {label: max(self._floor, c * weight) for label, weight in raw.items()}

@@ -242,6 +242,7 @@ class Saves:
             "step": stage.step,
             "policy_version": stage.policy_version,
             "curriculum": stage.curriculum_state(),
+            "label_weights": stage.label_state(),
             "ledger": stage.ledger_state(),
         }
 
