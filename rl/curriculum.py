@@ -153,3 +153,8 @@ class UniformCurriculum:
     def restore(self, state: Mapping[str, Any]) -> None:
         assert len(state["counts"]) == len(self._sizes), "the stage has other task sets"
         self._shares.counts = list(state["counts"])
+
+
+def uniform(tasks: Mixture[Task], seed: int, batch_size: int) -> UniformCurriculum:
+    """The built-in curriculum "uniform"; the size of a batch changes nothing."""
+    return UniformCurriculum(tasks.sizes, tasks.weights, seed)

@@ -20,7 +20,7 @@ from rl.curriculum import CurriculumState, Draw, Mixture, Shares
 from rl.pool_state import Summary, merge, restore, save, seed, summarise
 from rl.pools import MOVES, POOLS, PoolSettings, TaskPools
 from rl.task_index import TaskIndex, hash_of
-from rollout.types import Group
+from rollout.types import Group, Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class PassRateCurriculum:
                 samples += 1
                 correct += score.reward >= self.pass_score
                 if version is None:
-                    version = trajectory.oldest_version
+                    version = _version(trajectory)
         number = bisect(self._starts, draw.index) - 1
         pools, index = self.pools[number], draw.index - self._starts[number]
         if samples < 2 or 2 * samples < len(group.trajectories):
@@ -180,7 +180,7 @@ class PassRateCurriculum:
         if weights and min(weights.values()) <= 0:
             raise ValueError(f"label weights must be over 0: {dict(weights)}")
         for pools in self.pools:
-            pools.set_label_weights([_weight(weights, name) for name in pools.index.names])
+            pools.set_label_weights(np.array([_weight(weights, n) for n in pools.index.names]))
 
     def summary(self) -> list[Summary]:
         """The picture of each task set; takes time in proportion to the tasks visited."""
@@ -246,6 +246,14 @@ class PassRateCurriculum:
             merged[pools.index.name] = Merged(known, len(pools.index.labels) - known, gone)
         self._as_of_now = True
         return merged
+
+
+def _version(trajectory: Trajectory) -> int | None:
+    """The policy version that wrote the first tokens of a sample."""
+    for span in trajectory.spans:
+        if span.policy_version is not None:
+            return span.policy_version
+    return None
 
 
 def _weight(weights: Mapping[str, float], name: str) -> float:

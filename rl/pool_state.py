@@ -88,14 +88,17 @@ def merge(pools: TaskPools, state: Mapping[str, Any], found: NDArray[np.int64]) 
     rows["indices"] = found[kept].astype(np.uint32)
     rows["stamps"] = np.arange(len(kept), dtype=np.uint32)
     _take(pools, rows, len(kept), np.empty(0, np.int64))
+    samples, correct = pools.rows.counts()
+    pools.mean_sum = float(((1 + correct) / (2 + samples)).sum())
+    passing = _pass_at_10(samples, correct)
+    labels = pools.index.labels[rows["indices"]]
+    pools.pass_sums = np.bincount(labels, passing, minlength=len(pools.index.names)).tolist()
     signals = state["signals"]
     by_name = dict(zip(state["labels"], signals["label_signals"].tolist(), strict=True))
     own = pools.signals
     own.bin_signals, own.bin_groups = list(signals["bin_signals"]), list(signals["bin_groups"])
-    own.label_signals = [
-        by_name.get(name, signal)
-        for name, signal in zip(pools.index.names, own.label_signals, strict=True)
-    ]
+    for number, name in enumerate(pools.index.names):
+        own.label_signals[number] = by_name.get(name, own.label_signals[number])
     pools.refresh()
 
 
@@ -144,11 +147,7 @@ def _take(
     pools.counts[UNSEEN] += len(pools.index.labels) - rows.count
     seen = stored != UNSEEN
     labels = pools.index.labels[rows.column("indices")]
-    num_labels = len(pools.index.names)
-    pools.seen = np.bincount(labels[seen], minlength=num_labels).tolist()
-    passing = _pass_at_10(samples, correct) * seen
-    pools.pass_sums = np.bincount(labels, passing, minlength=num_labels).tolist()
-    pools.mean_sum = float(((1 + correct) / (2 + samples) * seen).sum())
+    pools.seen = np.bincount(labels[seen], minlength=len(pools.index.names)).tolist()
     _pass_over(pools)
 
 

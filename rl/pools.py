@@ -29,6 +29,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 
+import numpy as np
+from numpy.typing import NDArray
+
 from envs.draws import key_of, mix
 from rl.estimates import BINS, TAIL, bin_of, estimate_pass_at_10, quantiles
 from rl.signals import Signals, signal_of
@@ -89,13 +92,13 @@ class TaskPools:
         self.rows = TaskRows(len(index.labels), BINS + 3)
         self.moves = [0] * len(MOVES)
         self.explored = 0
-        self.signals = Signals(index.sizes.tolist())
+        self.signals = Signals(index.sizes)
         self._key = key_of("pools", seed, index.name)
         self._turns = _turns(settings)
         self._labels, self._order = index.labels.data, index.order.data
-        self.ends: list[int] = index.starts[1:].tolist()
-        self.places: list[int] = index.starts[:-1].tolist()  # the next to explore of each label
-        self._refresh_every = max(_REFRESH, len(index.names) // 4)
+        self._ends = index.starts[1:]
+        self.places = index.starts[:-1].copy()  # the next to explore of each label
+        self._refresh_every = max(_REFRESH, len(index.names) // 8)
         self._table: list[list[tuple[float, float, int, int]]] = [[] for _ in range(MOST_TOTAL + 1)]
         self.drawn = 0
         self.under_way: dict[int, int] = {}  # index -> row
@@ -176,14 +179,15 @@ class TaskPools:
 
     def _explore(self, luck: float) -> int:
         cumulative = self.signals.label_cumulative
+        places, ends = self.places.data, self._ends.data
         label = bisect(cumulative, luck * cumulative[-1], 0, len(cumulative) - 1)
-        while self.places[label] == self.ends[label]:  # rounding led past the last one
+        while places[label] == ends[label]:  # rounding led past the last one
             label -= 1
-        place = self.places[label]
-        self.places[label] = place + 1
+        place = places[label]
+        places[label] = place + 1
         self.explored += 1
         row = self.rows.add(self._order[place])
-        if place + 1 == self.ends[label]:
+        if place + 1 == ends[label]:
             self.refresh()
         return row
 
@@ -301,7 +305,7 @@ class TaskPools:
         return known[correct]
 
     def refresh(self) -> None:
-        left = [end - place for place, end in zip(self.places, self.ends, strict=True)]
+        left = self._ends - self.places
         self.signals.refresh(self.ability, self.rows.sizes[:BINS], left)
 
     @property
@@ -310,7 +314,7 @@ class TaskPools:
         seen = len(self._labels) - self.counts[UNSEEN]
         return self.mean_sum / seen if seen else 0.0
 
-    def set_label_weights(self, weights: Sequence[float]) -> None:
+    def set_label_weights(self, weights: NDArray[np.float64]) -> None:
         """One weight for each label, in the order of `index.names`."""
         self.signals.set_label_weights(weights)
         self.refresh()

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from operator import mul
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rl.estimates import BINS
 
@@ -41,15 +41,16 @@ class Signals:
     known ones; `thinning`, where label weights differ, the share of each label's draws that stand.
     """
 
-    def __init__(self, label_sizes: Sequence[int]) -> None:
-        self._sizes = list(label_sizes)
+    def __init__(self, label_sizes: NDArray[np.int64]) -> None:
+        num_labels = len(label_sizes)
+        self._sizes = label_sizes.astype(np.float64)
         self.bin_signals = [p * (1 - p) for p in ((b + 0.5) / BINS for b in range(BINS))]
         self.bin_groups = [BIN_PRIOR] * BINS
-        self.label_signals = [BEST_SIGNAL] * len(label_sizes)
-        self.label_groups = [LABEL_PRIOR] * len(label_sizes)
-        self.label_weights = [1.0] * len(label_sizes)
+        self.label_signals = np.full(num_labels, BEST_SIGNAL)
+        self.label_groups = np.full(num_labels, LABEL_PRIOR)
+        self.label_weights = np.ones(num_labels)
         self.weights = [1.0] * BINS
-        self.label_cumulative = list(accumulate(map(float, label_sizes)))
+        self.label_cumulative: list[float] = np.cumsum(self._sizes).tolist()
         self.thinning: list[float] | None = None
         self.target = EASIEST_TARGET
         self.appetite = 1.0
@@ -61,10 +62,12 @@ class Signals:
 
     def of_new(self, label: int, signal: float) -> None:
         """What the group of a task that was not seen before taught."""
-        count = self.label_groups[label] = min(self.label_groups[label] + 1, LABEL_MEMORY)
-        self.label_signals[label] += (signal - self.label_signals[label]) / count
+        count = min(int(self.label_groups[label]) + 1, LABEL_MEMORY)
+        before = float(self.label_signals[label])
+        self.label_groups[label] = count
+        self.label_signals[label] = before + (signal - before) / count
 
-    def refresh(self, ability: float, in_bins: Sequence[int], left: Sequence[int]) -> None:
+    def refresh(self, ability: float, in_bins: Sequence[int], left: NDArray[np.int64]) -> None:
         """Place the band for a mean pass rate of `ability`, and weigh bins and labels anew.
 
         `in_bins` counts the tasks that rest in each bin, `left` the unexplored ones of each label.
@@ -77,24 +80,19 @@ class Signals:
         ]
         best = max(values)
         self.weights = [value / best for value in values]
-        shares = [
-            size * max(signal, FLOOR) * weight if remaining else 0.0
-            for size, signal, weight, remaining in zip(
-                self._sizes, self.label_signals, self.label_weights, left, strict=True
-            )
-        ]
-        self.label_cumulative = list(accumulate(shares))
-        new = sum(map(mul, shares, self.label_signals)) / (self.label_cumulative[-1] or 1.0)
+        taught = np.maximum(self.label_signals, FLOOR)
+        shares = np.where(left > 0, self._sizes * taught * self.label_weights, 0.0)
+        self.label_cumulative = np.cumsum(shares).tolist()
+        # Running sums, since those of numpy's `sum` differ from machine to machine in the last bit.
+        new = float(np.cumsum(shares * taught)[-1]) / (self.label_cumulative[-1] or 1.0)
         drawn = list(map(mul, self.weights, in_bins))
         known = sum(map(mul, drawn, signals)) / (sum(drawn) or 1.0)
         self.appetite = min(1.0, new / known) if known else 1.0
 
-    def set_label_weights(self, weights: Sequence[float]) -> None:
-        self.label_weights = list(weights)
-        highest = max(self.label_weights)
-        self.thinning = None
-        if min(self.label_weights) < highest:
-            self.thinning = [weight / highest for weight in self.label_weights]
+    def set_label_weights(self, weights: NDArray[np.float64]) -> None:
+        self.label_weights = weights
+        highest = weights.max()
+        self.thinning = (weights / highest).tolist() if weights.min() < highest else None
 
     def state(self) -> dict[str, Any]:
         return {
@@ -103,9 +101,9 @@ class Signals:
             "weights": list(self.weights),
             "bin_signals": list(self.bin_signals),
             "bin_groups": list(self.bin_groups),
-            "label_signals": np.array(self.label_signals),
-            "label_groups": np.array(self.label_groups),
-            "label_weights": np.array(self.label_weights),
+            "label_signals": self.label_signals.copy(),
+            "label_groups": self.label_groups.copy(),
+            "label_weights": self.label_weights.copy(),
             "label_cumulative": np.array(self.label_cumulative),
         }
 
@@ -113,7 +111,7 @@ class Signals:
         self.target, self.appetite = state["target"], state["appetite"]
         self.weights = list(state["weights"])
         self.bin_signals, self.bin_groups = list(state["bin_signals"]), list(state["bin_groups"])
-        self.label_signals = state["label_signals"].tolist()
-        self.label_groups = state["label_groups"].tolist()
-        self.set_label_weights(state["label_weights"].tolist())
+        self.label_signals = state["label_signals"].copy()
+        self.label_groups = state["label_groups"].copy()
+        self.set_label_weights(state["label_weights"].copy())
         self.label_cumulative = state["label_cumulative"].tolist()

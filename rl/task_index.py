@@ -13,7 +13,7 @@ from envs.draws import key_of, mix
 from envs.types import TaskSet
 
 MAX_LABELS = 1 << 16
-MAX_TASKS = (1 << 32) - 1
+MAX_TASKS = 1 << 28
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -50,7 +50,9 @@ class TaskIndex:
 
     def __init__(self, name: str, tasks: TaskSet, seed: int) -> None:
         if not 0 < len(tasks) <= MAX_TASKS:
-            raise ConfigError(f"task set {name} has {len(tasks)} tasks; there must be at least one")
+            raise ConfigError(
+                f"task set {name} has {len(tasks):,} tasks; there must be 1 to {MAX_TASKS:,}"
+            )
         self.name, self._tasks, self._seed = name, tasks, seed
         self.label_sets: list[Mapping[str, str]] = []
         if isinstance(tasks, Cyclic):

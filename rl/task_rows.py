@@ -19,6 +19,7 @@ RECENT = 4  # visits that are remembered
 RING = (1 << LANE * RECENT) - 1
 MOST_SAMPLES = 255  # of one visit
 MOST_TOTAL = RECENT * MOST_SAMPLES
+ROW_BITS = 28  # a row's number, so that it fits into a word beside a stamp and one of 16 queues
 
 # Where a row's fields lie, counted in fields of the same width: 4 of 64 bits, 8 of 32, 16 of 16.
 RECENT_VISITS, ID = 0, 1
@@ -51,6 +52,8 @@ class TaskRows:
     stamp is what the clock showed then."""
 
     def __init__(self, capacity: int, num_queues: int) -> None:
+        assert capacity <= 1 << ROW_BITS, "task sets are limited to what rows can number"
+        assert num_queues <= 16
         self._words = np.zeros(4 * capacity, np.uint64)  # untouched pages take no memory
         self._pools = np.zeros(capacity, np.uint8)
         self.q = self._words.data
@@ -138,9 +141,11 @@ class TaskRows:
         Stamps that the clock's 32 bits have wrapped round come last, as they were given last.
         """
         rows = np.flatnonzero(queue_of >= 0)
-        age = np.uint32(self.clock & 0xFFFFFFFF) - self.column("stamps")[rows]  # 1 is the youngest
-        key = queue_of[rows].astype(np.uint64) << np.uint64(32) | (~age).astype(np.uint64)
-        rows = rows[np.argsort(key)]
+        age = np.uint32(self.clock & 0xFFFFFFFF) - self.column("stamps")[rows]
+        # Queue, stamp and row in one word, which sorts several times faster than indices do.
+        words = queue_of[rows].astype(np.uint64) << np.uint64(32) | (~age).astype(np.uint64)
+        words = np.sort(words << np.uint64(ROW_BITS) | rows.astype(np.uint64))
+        rows = (words & np.uint64((1 << ROW_BITS) - 1)).astype(np.uint32)
         following = self._words.view(np.uint32)[NEXT::8]
         following[rows[:-1]] = rows[1:]
         self.sizes = np.bincount(queue_of[rows], minlength=len(self.sizes)).tolist()
