@@ -87,9 +87,9 @@ def check_curriculum(config: RunConfig, state: RunState) -> None:
     before, now = curriculum_of(state), config.stages[state.stage].curriculum.name
     if before != now:
         raise ConfigError(
-            f"cannot resume: stage {state.stage} drew its tasks by the curriculum '{before}', whose "
-            f"state '{now}' cannot continue; set stages.{state.stage}.curriculum.name={before}, or "
-            "start a new run with seed_from"
+            f"cannot resume: stage {state.stage} drew its tasks by the curriculum '{before}', now "
+            f"'{now}', which cannot go on from its state; set it back "
+            f"(stages.{state.stage}.curriculum.name={before}), or start a new run"
         )
 
 
