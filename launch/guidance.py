@@ -100,7 +100,7 @@ def _label_weights(
         return None
     args = dict(config.args)
     reference = _reference(args.pop("reference", ""), f"{where}.args.reference")
-    make = bind(LabelWeights, args, f"{where}.args")
+    make = bind(LabelWeights, args, f"{where}.args", given=("shares",))
     try:
         weights: LabelWeights = make(label_shares(mixture), reference)
     except (TypeError, ValueError) as error:
@@ -114,6 +114,8 @@ def _reference(profile: object, where: str) -> dict[str, float]:
         return {}
     if not isinstance(profile, str):
         raise ConfigError(f"{where}: must be the path of a profile, is {profile!r}")
+    if not Path(profile).is_file():
+        raise ConfigError(f"{where}: there is no profile '{profile}'")
     tasks, _ = read_profile(Path(profile))
     return pass_at_10_by_label((task.labels, task.samples, task.correct) for task in tasks)
 

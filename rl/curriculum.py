@@ -61,7 +61,7 @@ def make_curriculum(
     keyword, or a value that the curriculum rejects.
     """
     target: Make = resolve(name, CURRICULA, f"{where}.name")
-    make = bind(target, args, f"{where}.args")
+    make = bind(target, args, f"{where}.args", given=("tasks", "seed", "batch_size"))
     try:
         made: Curriculum = make(tasks=tasks, seed=seed, batch_size=batch_size)
     except (TypeError, ValueError) as error:

@@ -96,11 +96,11 @@ class LabelWeights:
         floor: float = 0.25,
     ) -> None:
         for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
-            if not 0 <= value < math.inf:
+            if not 0 <= float(value) < math.inf:
                 raise ValueError(f"{name} must be at least 0, is {value:g}")
-        if not 0 <= smoothing < 1:
+        if not 0 <= float(smoothing) < 1:
             raise ValueError(f"smoothing must be at least 0 and under 1, is {smoothing:g}")
-        if not 0 < floor < 1:
+        if not 0 < float(floor) < 1:
             raise ValueError(f"floor must be over 0 and under 1, is {floor:g}")
         self._shares, self._reference = dict(shares), dict(reference)
         self._alpha, self._beta, self._gamma = alpha, beta, gamma

@@ -129,7 +129,11 @@ def test_the_default_is_uniform_without_weights() -> None:
     ("overrides", "said"),
     [
         ([f"{CURRICULUM}.name=unifrom"], "did you mean 'uniform'?"),
-        ([f"{CURRICULUM}.args={{promte: 0.9}}"], "unknown keyword 'promte'"),
+        ([f"{CURRICULUM}.args={{promote: 0.9}}"], "unknown keyword 'promote'; valid are none"),
+        (
+            [f"{CURRICULUM}.name=pass_rate", f"{CURRICULUM}.args={{promte: 0.9}}"],
+            "did you mean 'promote'?",
+        ),
         ([f"{CURRICULUM}.name={HERE}:Plain", f"{CURRICULUM}.args={{twist: 4}}"], "at most 3, is 4"),
         ([f"{CURRICULUM}.seed_from=nowhere.parquet"], "only the curriculum pass_rate"),
         (
@@ -145,6 +149,8 @@ def test_the_default_is_uniform_without_weights() -> None:
         ([f"{LABELS}.mode=advantage", f"{LABELS}.args={{alfa: 1}}"], "did you mean 'alpha'?"),
         ([f"{LABELS}.mode=advantage", f"{LABELS}.args={{floor: 2}}"], "under 1, is 2"),
         ([f"{LABELS}.mode=advantage", f"{LABELS}.args={{reference: 0.9}}"], "path of a profile"),
+        ([f"{LABELS}.mode=advantage", f"{LABELS}.args={{reference: no}}"], "no profile 'no'"),
+        ([f"{LABELS}.mode=advantage", f"{LABELS}.args={{alpha: much}}"], "'much'"),
         (["stages.reasoning.constant_tolerance=-1"], "constant_tolerance: must be at least 0"),
     ],
 )
