@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,9 @@ def _speed(curriculum: PassRateCurriculum) -> tuple[float, float]:
     draw_s, observe_s = [], []
     for _ in range(ROUNDS):
         draws: list[Draw] = []
-        draw_s.append(_seconds(lambda out=draws: _draw(curriculum, out)))
+        draw_s.append(_seconds(partial(_draw, curriculum, draws)))
         chosen = luck.choices(groups, k=BATCH)
-        observe_s.append(_seconds(lambda d=draws, g=chosen: _observe(curriculum, d, g)))
+        observe_s.append(_seconds(partial(_observe, curriculum, draws, chosen)))
     return 1000 * statistics.median(draw_s), 1000 * statistics.median(observe_s)
 
 

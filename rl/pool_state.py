@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rl.estimates import BINS, estimate_pass_at_10
 from rl.pools import FAULTY_QUEUE, LEARNING, MASTERED, MOVES, POOLS, UNSEEN, TaskPools
+from rl.task_rows import NO_QUEUE
 
 _FAULTY_BIT = 0x80  # of a row's saved pool
 
@@ -135,19 +136,24 @@ def _take(
     rows.fill(saved)
     rows.clock = clock
     stored = rows.column("pools")
-    faulty = stored & _FAULTY_BIT > 0
-    stored &= ~np.uint8(_FAULTY_BIT)
-    samples, correct = rows.counts()
-    bins = (1 + correct) * BINS // (2 + samples)
-    queues = np.where(stored == LEARNING, bins, stored.astype(np.int64) + BINS - MASTERED)
-    queues[faulty] = FAULTY_QUEUE
-    queues[under_way] = -1
+    queues = np.empty(rows.count, np.uint8)
+    for part in rows.parts():
+        pool = stored[part] & ~np.uint8(_FAULTY_BIT)
+        samples, correct = rows.counts(part)
+        bins = (1 + correct) * BINS // (2 + samples)
+        queue = np.where(pool == LEARNING, bins, pool + np.uint8(BINS - MASTERED))
+        queues[part] = np.where(stored[part] == pool, queue, FAULTY_QUEUE)
+        stored[part] = pool
+    queues[under_way] = NO_QUEUE
     rows.link(queues)
     pools.counts = np.bincount(stored, minlength=len(POOLS)).tolist()
     pools.counts[UNSEEN] += len(pools.index.labels) - rows.count
-    seen = stored != UNSEEN
-    labels = pools.index.labels[rows.column("indices")]
-    pools.seen = np.bincount(labels[seen], minlength=len(pools.index.names)).tolist()
+    labels, indices = pools.index.labels, rows.column("indices")
+    seen = np.zeros(len(pools.index.names), np.int64)
+    for part in rows.parts():
+        known = labels[indices[part][stored[part] != UNSEEN]]
+        seen += np.bincount(known, minlength=len(seen))
+    pools.seen = seen.tolist()
     _pass_over(pools)
 
 

@@ -316,7 +316,7 @@ class TaskPools:
 
     def set_label_weights(self, weights: NDArray[np.float64]) -> None:
         """One weight for each label, in the order of `index.names`."""
-        self.signals.set_label_weights(weights)
+        self.signals.label_weights = weights
         self.refresh()
 
 

@@ -39,6 +39,7 @@ class Signals:
     `weights` are those of the bins, relative to the best one; `label_cumulative` the running sum of
     the shares in which labels are explored; `appetite` (0 to 1) how much new tasks teach beside
     known ones; `thinning`, where label weights differ, the share of each label's draws that stand.
+    Set `label_weights` and refresh to change them.
     """
 
     def __init__(self, label_sizes: NDArray[np.int64]) -> None:
@@ -85,14 +86,16 @@ class Signals:
         self.label_cumulative = np.cumsum(shares).tolist()
         # Running sums, since those of numpy's `sum` differ from machine to machine in the last bit.
         new = float(np.cumsum(shares * taught)[-1]) / (self.label_cumulative[-1] or 1.0)
+        self._thin(1 - float(left.sum()) / float(self._sizes.sum()))
         drawn = list(map(mul, self.weights, in_bins))
         known = sum(map(mul, drawn, signals)) / (sum(drawn) or 1.0)
         self.appetite = min(1.0, new / known) if known else 1.0
 
-    def set_label_weights(self, weights: NDArray[np.float64]) -> None:
-        self.label_weights = weights
-        highest = weights.max()
-        self.thinning = (weights / highest).tolist() if weights.min() < highest else None
+    def _thin(self, explored: float) -> None:
+        """Known tasks are drawn by label weight as far as exploring by label weight has not already
+        made the labels' numbers what they should be."""
+        weights = self.label_weights / self.label_weights.max()
+        self.thinning = (weights**explored).tolist() if weights.min() < 1 else None
 
     def state(self) -> dict[str, Any]:
         return {
@@ -105,6 +108,7 @@ class Signals:
             "label_groups": self.label_groups.copy(),
             "label_weights": self.label_weights.copy(),
             "label_cumulative": np.array(self.label_cumulative),
+            "thinning": np.array(self.thinning or []),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -113,5 +117,6 @@ class Signals:
         self.bin_signals, self.bin_groups = list(state["bin_signals"]), list(state["bin_groups"])
         self.label_signals = state["label_signals"].copy()
         self.label_groups = state["label_groups"].copy()
-        self.set_label_weights(state["label_weights"].copy())
+        self.label_weights = state["label_weights"].copy()
+        self.thinning = state["thinning"].tolist() or None
         self.label_cumulative = state["label_cumulative"].tolist()

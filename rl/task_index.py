@@ -83,12 +83,14 @@ class TaskIndex:
         return len(self.label_sets) - 1
 
     def _shuffled(self) -> NDArray[np.uint32]:
-        """By label, then by a 64-bit number of its own for each task, so that no tie is left."""
+        """Tasks by label, then by a random number of their own (36 bits), then by index."""
         order = np.argsort(self.labels, kind="stable").astype(np.uint32)
-        key = np.uint64(key_of("explore", self._seed, self.name))
+        key, low = np.uint64(key_of("explore", self._seed, self.name)), np.uint64(MAX_TASKS - 1)
         for start, end in zip(self.starts[:-1], self.starts[1:], strict=True):
-            keys = mix(order[start:end].astype(np.uint64) * _GOLDEN + key)
-            order[start:end] = order[start:end][np.argsort(keys)]
+            tasks = order[start:end].astype(np.uint64)
+            words = mix(tasks * _GOLDEN + key) & ~low | tasks
+            words.sort()  # words sort several times faster than indices do
+            order[start:end] = words & low
         return order
 
     def id_hashes(self) -> NDArray[np.uint64]:
