@@ -63,7 +63,7 @@ class PassRateCurriculum:
         promote: float = 0.8,
         demote: float = 0.6,
         give_up: float = 0.2,
-        retest_share: float = 0.03,
+        retest_share: float = 0.025,
         retest_after: int = 10,
         explore_share: float = 0.05,
         reserve: int = 16,

@@ -54,6 +54,7 @@ def save(pools: TaskPools) -> dict[str, Any]:
         "drawn": pools.drawn,
         "explored": pools.explored,
         "moves": list(pools.moves),
+        "alarms": list(pools.alarms),
         "mean_sum": pools.mean_sum,
         "pass_sums": np.array(pools.pass_sums),
         "under_way": np.array(list(pools.under_way.values()), np.int64),
@@ -67,7 +68,7 @@ def restore(pools: TaskPools, state: Mapping[str, Any]) -> None:
     """Go on from a state of the very same tasks, in pools that were not used yet."""
     pools.signals.restore(state["signals"])
     pools.drawn, pools.explored = state["drawn"], state["explored"]
-    pools.moves = list(state["moves"])
+    pools.moves, pools.alarms = list(state["moves"]), list(state["alarms"])
     _take(pools, state["rows"], state["clock"], state["under_way"])
     indices = pools.rows.column("indices")
     for row, copies in zip(state["under_way"].tolist(), state["copies"].tolist(), strict=True):
@@ -94,12 +95,13 @@ def merge(pools: TaskPools, state: Mapping[str, Any], found: NDArray[np.int64]) 
     passing = _pass_at_10(samples, correct)
     labels = pools.index.labels[rows["indices"]]
     pools.pass_sums = np.bincount(labels, passing, minlength=len(pools.index.names)).tolist()
-    signals = state["signals"]
-    by_name = dict(zip(state["labels"], signals["label_signals"].tolist(), strict=True))
-    own = pools.signals
+    own, signals = pools.signals, state["signals"]
     own.bin_signals, own.bin_groups = list(signals["bin_signals"]), list(signals["bin_groups"])
+    before = {name: number for number, name in enumerate(state["labels"])}
     for number, name in enumerate(pools.index.names):
-        own.label_signals[number] = by_name.get(name, own.label_signals[number])
+        if name in before:
+            own.label_signals[number] = signals["label_signals"][before[name]]
+            own.label_groups[number] = signals["label_groups"][before[name]]
     pools.refresh()
 
 

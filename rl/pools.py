@@ -8,8 +8,10 @@
 What a task was believed to be is forgotten when it comes back, so that it takes two visits more to
 leave again: pools do not flap. Mastered and unreachable tasks are tested again in turn, the one not
 tested for longest first, each pool in one draw of every `1 / retest_share` if a task has rested for
-long enough; so no task is lost, and none is sampled without end. Groups with too few verdicts say
-nothing about difficulty: the task keeps its pool, rests, and comes again on turns of their own.
+long enough; so no task is lost, and none is sampled without end. Where such tests find task after
+task forgotten, or within reach, up to a quarter of all draws tests that pool. Groups with too few
+verdicts say nothing about difficulty: the task keeps its pool, rests, and comes again on turns of
+their own.
 
 All other draws teach. Learning tasks lie in bins by pass rate. A bin is chosen in proportion to its
 tasks times its weight: the signal p (1 - p) measured in the groups drawn from it, times a band
@@ -61,6 +63,8 @@ RESTING = (MASTERED_QUEUE, UNREACHABLE_QUEUE, FAULTY_QUEUE) = (BINS, BINS + 1, B
 _EXPLORE = 255  # a turn
 _REFRESH = 32  # observed groups from one look at all bins and labels to the next
 _MOST_COPIES = 4  # of a task under way, before tested tasks come again early
+_TESTS = 8  # that an alarm remembers
+_ALARM = 0.2  # takes two tests in short order
 _TRIES = 8  # to find a task of a label with a high weight
 
 _MASK = (1 << 64) - 1
@@ -92,7 +96,7 @@ class TaskPools:
         self.rows = TaskRows(len(index.labels), BINS + 3)
         self.moves = [0] * len(MOVES)
         self.explored = 0
-        self.signals = Signals(index.sizes)
+        self.signals = Signals(index.sizes, index.label_sets)
         self._key = key_of("pools", seed, index.name)
         self._turns = _turns(settings)
         self._labels, self._order = index.labels.data, index.order.data
@@ -100,6 +104,10 @@ class TaskPools:
         self.places = index.starts[:-1].copy()  # the next to explore of each label
         self._refresh_every = max(_REFRESH, len(index.names) // 8)
         self._table: list[list[tuple[float, float, int, int]]] = [[] for _ in range(MOST_TOTAL + 1)]
+        self.alarms = [
+            0.0,
+            0.0,
+        ]  # share of late tests of mastered, of unreachable tasks that failed
         self.drawn = 0
         self.under_way: dict[int, int] = {}  # index -> row
         self.copies: dict[int, int] = {}  # index -> draws under way beyond the first
@@ -122,6 +130,8 @@ class TaskPools:
             row = self._explore(luck)
         elif BINS <= turn < _EXPLORE and rows.sizes[turn] and self._rested(turn):
             row = rows.pop(turn)
+        elif max(self.alarms) > _ALARM and (queue := self._alarming(luck)):
+            row = rows.pop(queue)
         else:
             row = self._teach(luck)
             if row < 0:
@@ -130,6 +140,16 @@ class TaskPools:
 
     def _rested(self, queue: int) -> bool:
         return self.rows.waited(queue) >= self.settings.rest
+
+    def _alarming(self, luck: float) -> int:
+        """The queue to test out of turn because of what tests found lately, or 0."""
+        throw = luck * 2.0**26 % 1.0  # the lower half of the bits
+        for queue, alarm in zip((MASTERED_QUEUE, UNREACHABLE_QUEUE), self.alarms, strict=True):
+            share = alarm / 4 if alarm > _ALARM else 0.0
+            if throw < share:
+                return queue if self.rows.sizes[queue] and self._rested(queue) else 0
+            throw -= share
+        return 0
 
     def _unexplored(self) -> bool:
         return self.rows.count < len(self._labels)
@@ -228,6 +248,10 @@ class TaskPools:
             self.seen[label] += 1
             self.signals.of_new(label, signal)
         visits, after = self._remember(row, visits, pool, samples, correct, version)
+        if pool >= MASTERED:
+            self.alarms[pool - MASTERED] += (
+                (after != pool) - self.alarms[pool - MASTERED]
+            ) / _TESTS
         mean, pass_at_10, bin_, verdict = self._judge(*totals(visits))
         self.mean_sum += mean
         self.pass_sums[label] += pass_at_10
