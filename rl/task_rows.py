@@ -9,7 +9,7 @@ faster than elements of numpy arrays; whole columns are numpy's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,12 @@ _LOW_BYTES = 0x00FF00FF00FF00FF
 _SUM_OF_LANES = 0x0001000100010001
 
 
-def totals(visits: int) -> tuple[int, int]:
-    """Samples and passes of the remembered visits, added up within one word."""
+@overload
+def totals(visits: int) -> tuple[int, int]: ...
+@overload
+def totals(visits: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+def totals(visits: Any) -> Any:
+    """Samples and passes of the remembered visits, the four of them added up within one word."""
     return (
         ((visits >> 8 & _LOW_BYTES) * _SUM_OF_LANES >> 48) & 0xFFFF,
         ((visits & _LOW_BYTES) * _SUM_OF_LANES >> 48) & 0xFFFF,
@@ -125,12 +129,8 @@ class TaskRows:
 
     def counts(self, part: slice = _ALL) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """`totals` of every row, or of some: [count] and [count]."""
-        visits = self.column("visits")[part]
-        samples, correct = np.zeros(len(visits), np.int64), np.zeros(len(visits), np.int64)
-        for lane in range(0, LANE * RECENT, LANE):
-            samples += (visits >> np.uint64(lane + 8) & np.uint64(255)).astype(np.int64)
-            correct += (visits >> np.uint64(lane) & np.uint64(255)).astype(np.int64)
-        return samples, correct
+        samples, correct = totals(self.column("visits")[part])
+        return samples.astype(np.int64), correct.astype(np.int64)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """29 bytes a row. Queues are rebuilt from the stamps."""
