@@ -52,6 +52,7 @@ def save(pools: TaskPools) -> dict[str, Any]:
         "labels": list(pools.index.names),
         "clock": pools.rows.clock,
         "drawn": pools.drawn,
+        "observed": pools.observed,
         "explored": pools.explored,
         "moves": list(pools.moves),
         "alarms": list(pools.alarms),
@@ -67,7 +68,8 @@ def save(pools: TaskPools) -> dict[str, Any]:
 def restore(pools: TaskPools, state: Mapping[str, Any]) -> None:
     """Go on from a state of the very same tasks, in pools that were not used yet."""
     pools.signals.restore(state["signals"])
-    pools.drawn, pools.explored = state["drawn"], state["explored"]
+    pools.drawn, pools.observed = state["drawn"], state["observed"]
+    pools.explored = state["explored"]
     pools.moves, pools.alarms = list(state["moves"]), list(state["alarms"])
     _take(pools, state["rows"], state["clock"], state["under_way"])
     indices = pools.rows.column("indices")

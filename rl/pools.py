@@ -64,7 +64,7 @@ _EXPLORE = 255  # a turn
 _REFRESH = 32  # observed groups from one look at all bins and labels to the next
 _MOST_COPIES = 4  # of a task under way, before tested tasks come again early
 _TESTS = 8  # that an alarm remembers
-_ALARM = 0.2  # takes two tests in short order
+_ALARM = 0.2  # over which it sounds: two tests in short order moved a task
 _TRIES = 8  # to find a task of a label with a high weight
 
 _MASK = (1 << 64) - 1
@@ -104,11 +104,8 @@ class TaskPools:
         self.places = index.starts[:-1].copy()  # the next to explore of each label
         self._refresh_every = max(_REFRESH, len(index.names) // 8)
         self._table: list[list[tuple[float, float, int, int]]] = [[] for _ in range(MOST_TOTAL + 1)]
-        self.alarms = [
-            0.0,
-            0.0,
-        ]  # share of late tests of mastered, of unreachable tasks that failed
-        self.drawn = 0
+        self.alarms = [0.0, 0.0]  # share of late tests, of mastered and unreachable, that moved one
+        self.drawn = self.observed = 0
         self.under_way: dict[int, int] = {}  # index -> row
         self.copies: dict[int, int] = {}  # index -> draws under way beyond the first
         self.counts = [len(index.labels), 0, 0, 0]
@@ -264,7 +261,8 @@ class TaskPools:
             self.counts[after] += 1
         if landed:
             rows.push(bin_ if after == LEARNING else BINS - MASTERED + after, row)
-        if rows.clock % self._refresh_every == 0:
+        self.observed += 1
+        if self.observed % self._refresh_every == 0:
             self.refresh()
 
     def faulted(self, index: int, task_id: str = "") -> None:
