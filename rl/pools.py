@@ -61,7 +61,8 @@ _PROMOTED, _GIVEN_UP, _DEMOTED, _RETURNED = range(4)
 RESTING = (MASTERED_QUEUE, UNREACHABLE_QUEUE, FAULTY_QUEUE) = (BINS, BINS + 1, BINS + 2)
 
 _EXPLORE = 255  # a turn
-_REFRESH = 32  # observed groups from one look at all bins and labels to the next
+_FIRST_LOOKS, _LOOKS = 32, 128  # observed groups from one look at all bins and labels to the next
+_FIRST = 1024  # groups after which the first looks, more frequent, end
 _MOST_COPIES = 4  # of a task under way, before tested tasks come again early
 _TESTS = 8  # that an alarm remembers
 _ALARM = 0.2  # over which it sounds: two tests in short order moved a task
@@ -102,7 +103,6 @@ class TaskPools:
         self._labels, self._order = index.labels.data, index.order.data
         self._ends = index.starts[1:]
         self.places = index.starts[:-1].copy()  # the next to explore of each label
-        self._refresh_every = max(_REFRESH, len(index.names) // 8)
         self._table: list[list[tuple[float, float, int, int]]] = [[] for _ in range(MOST_TOTAL + 1)]
         self.alarms = [0.0, 0.0]  # share of late tests, of mastered and unreachable, that moved one
         self.drawn = self.observed = 0
@@ -262,7 +262,8 @@ class TaskPools:
         if landed:
             rows.push(bin_ if after == LEARNING else BINS - MASTERED + after, row)
         self.observed += 1
-        if self.observed % self._refresh_every == 0:
+        every = _FIRST_LOOKS if self.observed < _FIRST else _LOOKS
+        if self.observed % max(every, len(self.seen) // 4) == 0:
             self.refresh()
 
     def faulted(self, index: int, task_id: str = "") -> None:
