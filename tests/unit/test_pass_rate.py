@@ -544,3 +544,41 @@ def test_metrics_and_summary_agree() -> None:
     assert [summarise(p).name for p in curriculum.pools] == ["set0", "set1"]
     assert 0 < metrics["curriculum/explored"] <= 1
     assert 0 < metrics["curriculum/pass_rate"] < 1
+
+
+def leaves(tree: Any) -> list[Any]:
+    if isinstance(tree, dict):
+        assert all(type(key) is str for key in tree)
+        return [leaf for item in tree.values() for leaf in leaves(item)]
+    if type(tree) is list:
+        return [leaf for item in tree for leaf in leaves(item)]
+    return [tree]
+
+
+@pytest.mark.parametrize("seeded", [False, True])
+def test_a_state_holds_what_checkpoints_save_exactly(seeded: bool) -> None:
+    curriculum = make(40, 9)
+    if seeded:
+        curriculum.seed([f"task/{i}" for i in range(9)], [10] * 9, list(range(9)))
+    curriculum.set_label_weights({"s/a": 2.0})
+    play = Play(curriculum, 3)
+    for _ in range(300):
+        play.step()
+    merged = make(50)
+    merged.merge(curriculum.state())
+    for state in (curriculum.state(), merged.state()):
+        assert {type(leaf) for leaf in leaves(state)} <= {str, int, float, bool, np.ndarray}
+
+
+def test_a_saved_row_takes_29_bytes() -> None:
+    curriculum = make(4000)
+    for _ in range(2000):
+        see(curriculum, 4)
+    rows = curriculum.state()["sets"]["set0"]["rows"]
+    assert sum(column.itemsize for column in rows.values()) == 29
+    assert {len(column) for column in rows.values()} == {curriculum.pools[0].rows.count}
+
+
+def test_a_profile_that_hits_two_sets_is_counted_in_both() -> None:
+    merged = make(10, 4).seed([f"task/{i}" for i in range(12)], [10] * 12, [5] * 12)
+    assert merged == {"set0": Merged(10, 0, 2), "set1": Merged(4, 0, 2)}
