@@ -236,6 +236,10 @@ def test_a_run_seeds_the_curriculum_of_another(train: Callable[..., Path]) -> No
     assert f"stage reasoning seeded from {first}; finance:" in said
     before = steps(first)[-1]["curriculum/unseen"]
     assert steps(first.with_name("second"))[3]["curriculum/unseen"] <= before
+    seeded = (*GUIDED, f"stages.reasoning.curriculum.seed_from={first}")
+    with pytest.raises(Stopped):
+        train("stopped", *seeded, stop_after=5)
+    assert_same_state(train("stopped", *seeded, resume=True), first.with_name("second"))
     plain = train("plain", "stages.reasoning.enabled=false")
     with pytest.raises(ConfigError, match="whose curriculum is uniform: only pass_rate"):
         train("third", *GUIDED, f"stages.reasoning.curriculum.seed_from={plain}")
