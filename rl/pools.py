@@ -274,15 +274,14 @@ class TaskPools:
 
     def _land(self, index: int, task_id: str) -> tuple[int, bool]:
         """The row of a task that was under way, and whether it no longer is."""
-        assert index in self.under_way, f"task {index} was observed without being drawn"
         rows = self.rows
-        if index in self.copies:
-            row, landed = self.under_way[index], False
+        landed = not (self.copies and index in self.copies)
+        row = self.under_way.pop(index, -1) if landed else self.under_way[index]
+        assert row >= 0, f"task {index} was observed without being drawn"
+        if not landed:
             self.copies[index] -= 1
             if not self.copies[index]:
                 del self.copies[index]
-        else:
-            row, landed = self.under_way.pop(index), True
         if not rows.q[4 * row + ID]:
             rows.q[4 * row + ID] = hash_of(task_id)
         return row, landed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,7 +37,7 @@ def label_name(labels: Mapping[str, str]) -> str:
 
 def hash_of(task_id: str) -> int:
     """64 bits that stand for a task's id in a saved state."""
-    return key_of(task_id)
+    return int.from_bytes(blake2b(task_id.encode(), digest_size=8).digest(), "little")
 
 
 class TaskIndex:
