@@ -138,6 +138,18 @@ class RewardConfig:
 
 
 @dataclass
+class FleetConfig:
+    min_rollout_workers: int = 1
+    """Rollout workers below which the run ends, resumable."""
+    restarts: int = 5
+    """Restarts of one worker without five minutes of service in between; then it is retired."""
+    data_retries: int = 2
+    """Times a group is asked for again after an error that lies in the data."""
+    probe_every_s: float = 10.0
+    """Have a worker generate one token when nothing was heard of it for so long."""
+
+
+@dataclass
 class DeadlinesConfig:
     """Seconds, nested and checked to be: tool < turn < rollout < group < step < watchdog."""
 
@@ -311,6 +323,8 @@ class RunConfig:
     """Weight publishing and its verification."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     """The reward fleet."""
+    fleet: FleetConfig = field(default_factory=FleetConfig)
+    """Supervision of rollout and reward workers."""
     deadlines: DeadlinesConfig = field(default_factory=DeadlinesConfig)
     """Longest waits."""
     stages: dict[str, StageConfig] = field(default_factory=dict)

@@ -94,6 +94,10 @@ RANGES: Mapping[str, Range] = {
     "PublishConfig.num_probes": COUNT,
     "PublishConfig.max_mismatch_kl": POSITIVE,
     "RewardConfig.workers": COUNT,
+    "FleetConfig.min_rollout_workers": COUNT,
+    "FleetConfig.restarts": NOT_NEGATIVE,
+    "FleetConfig.data_retries": NOT_NEGATIVE,
+    "FleetConfig.probe_every_s": POSITIVE,
     "DeadlinesConfig.tool_s": POSITIVE,
     "DeadlinesConfig.turn_s": POSITIVE,
     "DeadlinesConfig.rollout_s": POSITIVE,
@@ -285,6 +289,12 @@ def _machine(config: RunConfig) -> Iterator[Problem]:
             f"shares GPUs one to one: learner.ranks, {learner.ranks}, must equal "
             f"rollout.workers, {rollout.workers}",
         )
+
+
+def _fleet(config: RunConfig) -> Iterator[Problem]:
+    fewest, workers = config.fleet.min_rollout_workers, config.rollout.workers
+    if fewest > workers:
+        yield "fleet.min_rollout_workers", f"{fewest} is more than rollout.workers, {workers}"
 
 
 def _deadlines(config: RunConfig) -> Iterator[Problem]:

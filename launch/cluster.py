@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,19 @@ import ray
 
 from configs.schema import RunConfig
 from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
-from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet, Worker, within
+from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet
 from launch.models import Models, engine_settings
+from launch.pool import Pool
+from launch.remote import ask, end, within
+from launch.states import Limits
+from launch.workers import Member, Report, Role
 from rl.publish import SharedMemoryTransfer, Transfer
 from rl.types import LearnerSettings
 
+_log = logging.getLogger(__name__)
+
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
-STOP_S = 60.0
 SHARED_GPU = 0.5  # what engine and learner rank each reserve of a GPU they share
 
 
@@ -39,34 +44,43 @@ class RayFleets:
     learner: RayLearnerGroup
     logs: Path
     run_id: str
-    over_nccl: bool
 
     @property
-    def engines(self) -> Sequence[Worker]:
-        return self.rollouts.workers
+    def engines(self) -> RolloutFleet:
+        return self.rollouts
 
     def transfer(self, folder: Path) -> Transfer:
-        if self.over_nccl:
-            return NcclTransfer(self.learner)
-        return SharedMemoryTransfer(self.engines, self.learner, folder)
+        # NCCL refuses two ranks on one GPU, so a shared one takes its weights by shared memory.
+        on_gpus = self.config.rollout.gpus > 0 and self.config.learner.gpus > 0
+        if on_gpus and not self.config.learner.colocate:
+            return NcclTransfer(self.rollouts, self.config.rollout.gpus)
+        return SharedMemoryTransfer(folder)
+
+    def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
+        rollouts = self.rollouts
+        rollouts.pool.join = lambda member: join(rollouts.engine(member))
+        rollouts.pool.late = late
 
     async def replace_learner(self, model: Path) -> None:
         for rank in self.learner.ranks:
             ray.kill(rank)
         self.learner = await start_learner(self.config, model, self.logs, self.run_id)
-        if self.over_nccl:
-            await _connect_engines(self.config, self.rollouts, self.learner)
 
 
 @contextlib.asynccontextmanager
 async def ray_fleets(
-    config: RunConfig, models: Models, logs: Path, run_id: str
+    config: RunConfig, models: Models, logs: Path, run_id: str, report: Report
 ) -> AsyncIterator[RayFleets]:
     """Connect, start all fleets, and leave the cluster again when the block ends."""
     with connected(config):
-        fleets = await start_fleets(config, models, logs, run_id)
-        yield fleets
-        await stop_engines(fleets.rollouts)
+        rollouts, learner, rewards = await asyncio.gather(
+            start_rollouts(config, models, logs, run_id, report, serving=False),
+            start_learner(config, models.source, logs, run_id),
+            start_rewards(config, logs, run_id, report),
+        )  # all at once: engines and ranks load while each other's do
+        yield RayFleets(config, rollouts, rewards, learner, logs, run_id)
+        await rewards.pool.close()
+        await stop_engines(rollouts)
 
 
 @contextlib.contextmanager
@@ -79,7 +93,7 @@ def connected(config: RunConfig) -> Iterator[None]:
     """
     on_sigterm = signal.getsignal(signal.SIGTERM)
     private = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # 0700; Ray opens its own to everybody
-    if os.environ.get("RAY_ADDRESS"):
+    if on_cluster():
         ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
     else:
         _start_local_cluster(config, private / "ray")
@@ -89,6 +103,11 @@ def connected(config: RunConfig) -> Iterator[None]:
     finally:
         ray.shutdown()
     shutil.rmtree(private, ignore_errors=True)  # Ray's own logs, which stay after a failure
+
+
+def on_cluster() -> bool:
+    """Whether the run is on a cluster that was there before it."""
+    return bool(os.environ.get("RAY_ADDRESS"))
 
 
 def _start_local_cluster(config: RunConfig, folder: Path) -> None:
@@ -107,57 +126,77 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
     )
 
 
-async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: str) -> RayFleets:
-    """Start all actors at once; engines and ranks load while each other's do."""
-    rollouts, learner, rewards = await asyncio.gather(
-        start_rollouts(config, models, logs, run_id),
-        start_learner(config, models.source, logs, run_id),
-        start_rewards(config, logs, run_id),
-    )
-    # NCCL refuses two ranks on one GPU, so a shared one takes its weights through shared memory.
-    on_gpus = config.rollout.gpus > 0 and config.learner.gpus > 0
-    over_nccl = on_gpus and not config.learner.colocate
-    if over_nccl:
-        await _connect_engines(config, rollouts, learner)
-    return RayFleets(config, rollouts, rewards, learner, logs, run_id, over_nccl)
-
-
-async def _connect_engines(
-    config: RunConfig, rollouts: RolloutFleet, learner: RayLearnerGroup
-) -> None:
-    """Open the NCCL group from learner rank 0 to every engine rank."""
-    address = await within(
-        START_S, "learner rank 0", "answering", learner.ranks[0].address.remote()
-    )
-    actors = [worker.actor for worker in rollouts.workers]
-    await learner.call(
-        "connect_engines", "connecting to the engines",
-        actors, address, config.rollout.gpus, config.deadlines.step_s,
-    )  # fmt: skip
+def no_report(kind: str, **fields: Any) -> None:
+    """Where there is no run whose events would be kept."""
+    _log.warning("%s: %s", kind, fields)
 
 
 async def start_rollouts(
-    config: RunConfig, models: Models, logs: Path, run_id: str
+    config: RunConfig,
+    models: Models,
+    logs: Path,
+    run_id: str,
+    report: Report = no_report,
+    serving: bool = True,
 ) -> RolloutFleet:
-    """Start the engines; they hold the weights of `models.engine`."""
-    settings = engine_settings(config, models)
+    """Start the engines; they hold the weights of `models.engine`. `serving` False: they wait for
+    others, which have to be published to them."""
     gpus = SHARED_GPU if config.learner.colocate else config.rollout.gpus
-    options = _options(config.rollout.cpus, gpus, run_id)
-    workers = []
-    for number in range(config.rollout.workers):
-        name = f"rollout worker {number}"
-        actor = RolloutActor.options(**options).remote(str(logs / f"rollout_{number}.log"))
-        workers.append(Worker(name, actor, config.deadlines))
-    await asyncio.gather(
-        *(
-            within(
-                START_S, w.name, "starting its engine",
-                w.actor.start.remote(settings, str(models.engine), config.deadlines.rollout_s),
-            )
-            for w in workers
-        )
-    )  # fmt: skip
-    return RolloutFleet(workers, config.deadlines)
+
+    def create(name: str, life: int) -> Any:
+        options = _options(config.rollout.cpus, gpus, run_id, life)
+        return RolloutActor.options(**options).remote(str(logs / f"{name}.log"))
+
+    settings = engine_settings(config, models)
+    role = Role(
+        name="rollout",
+        create=create,
+        ask=ask,
+        end=end,
+        start_args=(settings, str(models.engine), config.deadlines.rollout_s),
+        limits=_limits(config),
+        start_s=START_S,
+        probe_s=config.deadlines.turn_s,
+        wait_s=config.deadlines.step_s,
+    )
+    pool = Pool(role, report, config.fleet.min_rollout_workers)
+    if not serving:
+        pool.join = _wait_for_publish
+    await pool.open(config.rollout.workers)
+    return RolloutFleet(pool, config.deadlines, config.fleet.data_retries)
+
+
+async def _wait_for_publish(member: Member) -> None:
+    """The first publish finds it."""
+
+
+async def start_rewards(
+    config: RunConfig, logs: Path, run_id: str, report: Report = no_report
+) -> RewardFleet:
+    """Start the reward workers."""
+
+    def create(name: str, life: int) -> Any:
+        options = _options(1, 0, run_id, life)
+        return RewardActor.options(**options).remote(str(logs / f"{name}.log"))
+
+    role = Role(
+        name="reward",
+        create=create,
+        ask=ask,
+        end=end,
+        start_args=(config.reward,),
+        limits=_limits(config),
+        start_s=START_S,
+        probe_s=config.deadlines.turn_s,
+        wait_s=config.deadlines.step_s,
+    )
+    pool = Pool(role, report)
+    await pool.open(config.reward.workers)
+    return RewardFleet(pool, config.deadlines, config.fleet.data_retries)
+
+
+def _limits(config: RunConfig) -> Limits:
+    return Limits(restarts=config.fleet.restarts, probe_every_s=config.fleet.probe_every_s)
 
 
 async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str) -> RayLearnerGroup:
@@ -186,32 +225,16 @@ async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str)
     return RayLearnerGroup(ranks, config.deadlines)
 
 
-async def start_rewards(config: RunConfig, logs: Path, run_id: str) -> RewardFleet:
-    """Start the reward workers."""
-    options = _options(1, 0, run_id)
-    workers = [
-        Worker(
-            f"reward worker {number}",
-            RewardActor.options(**options).remote(
-                str(logs / f"reward_{number}.log"), config.reward
-            ),
-            config.deadlines,
-        )
-        for number in range(config.reward.workers)
-    ]
-    return RewardFleet(workers, config.deadlines)
-
-
-def _options(cpus: int, gpus: float, run_id: str) -> dict[str, Any]:
+def _options(cpus: int, gpus: float, run_id: str, life: int = 0) -> dict[str, Any]:
     return {
-        "num_cpus": cpus,
+        # On a machine of its own a run's roles take turns on the same cores, however many join.
+        "num_cpus": cpus if on_cluster() else 0,
         "num_gpus": gpus,
-        "runtime_env": actor_environment(cpus, run_id),
-        "max_restarts": 0,
+        "runtime_env": actor_environment(cpus, run_id, life),
+        "max_restarts": 0,  # the pool starts a new one, when it is time to
     }
 
 
 async def stop_engines(rollouts: RolloutFleet) -> None:
     """Let every engine end by itself: one that is killed leaves its shared memory behind."""
-    replies = [within(STOP_S, w.name, "stopping", w.actor.stop.remote()) for w in rollouts.workers]
-    await asyncio.gather(*replies)
+    await rollouts.pool.close()

@@ -63,6 +63,28 @@ class LocalRollouts:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalEngines:
+    """As the publisher sees the workers: always the same ones, and none can be replaced."""
+
+    workers: Sequence[LocalWorker]
+
+    def ready(self) -> Sequence[LocalWorker]:
+        return self.workers
+
+    def waits(self, engine: LocalWorker) -> bool:
+        return False
+
+    def synced(self, engine: LocalWorker, version: int) -> None:
+        return None
+
+    def failed(self, engine: LocalWorker, error: Exception) -> None:
+        raise error
+
+    async def available(self) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class LocalScorer:
     verifier: Verifier
 
@@ -138,11 +160,14 @@ class LocalFleets:
     learner: LocalLearner
 
     @property
-    def engines(self) -> Sequence[LocalWorker]:
-        return self.rollouts.workers
+    def engines(self) -> LocalEngines:
+        return LocalEngines(self.rollouts.workers)
 
     def transfer(self, folder: Path) -> Transfer:
-        return SharedMemoryTransfer(self.engines, self.learner, folder)
+        return SharedMemoryTransfer(folder)
+
+    def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
+        """Nobody joins, and nothing is late."""
 
     async def replace_learner(self, model: Path) -> None:
         self.learner.close()
@@ -178,7 +203,7 @@ async def local_fleets(
             engine = await start_engine(config, models)
             closing.callback(engine.close)
             runner = Runner(engine, models.renderer, make_env, rollout_s=math.inf)
-            workers.append(LocalWorker(f"rollout worker {number}", engine, runner))
+            workers.append(LocalWorker(f"rollout-{number}", engine, runner))
         fleets = LocalFleets(
             config,
             LocalRollouts(workers),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,10 +24,10 @@ from rl.evaluate import Evaluator, Rollouts, Scorer
 from rl.export import copy_settings
 from rl.ledger import Ledger
 from rl.provenance import Fingerprints, code_version, package_versions
-from rl.publish import ServingEngine, Transfer, WeightPublisher, WeightSource
+from rl.publish import Engines, Transfer, WeightPublisher, WeightSource
 from rl.sft import SupervisedStage
 from rl.tracking import START, EvaluationRecord, FileTracker
-from rollout.types import IntArray
+from rollout.types import Group, IntArray
 
 REFERENCES = "references"
 
@@ -61,10 +61,15 @@ class Fleets(Protocol):
     def learner(self) -> Learners: ...
 
     @property
-    def engines(self) -> Sequence[ServingEngine]: ...
+    def engines(self) -> Engines: ...
 
     def transfer(self, folder: Path) -> Transfer:
         """How weights travel from the learner to the engines; `folder` is in shared memory."""
+        ...
+
+    def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
+        """`join` brings an engine that starts during the run to the current weights; `late` counts
+        answers that nobody waits for any more."""
         ...
 
     async def replace_learner(self, model: Path) -> None:
@@ -102,6 +107,7 @@ class Pipeline:
     policy_version: int = 0
     _fleets: Fleets = field(init=False)
     _evaluator: Evaluator = field(init=False)
+    _publisher: WeightPublisher = field(init=False)
     _current: Stage | None = None
     _stop_requested: bool = False
 
@@ -118,6 +124,14 @@ class Pipeline:
     async def run(self, fleets: Fleets) -> None:
         """Evaluate, then train and evaluate stage by stage. Raises Stopped when asked to stop."""
         self._fleets = fleets
+        self._publisher = WeightPublisher(
+            engines=fleets.engines,
+            learner=lambda: fleets.learner,
+            transfer=fleets.transfer(self.weights_folder),
+            probes=self._probes(),
+            max_logprob_difference=logprob_limit(self.config),
+        )
+        fleets.attach(self._publisher.join, self._came_late)
         self._evaluator = Evaluator(
             tasks=self.setup.held_out,
             config=self.config.evaluation,
@@ -205,7 +219,7 @@ class Pipeline:
             rollouts=self._fleets.rollouts,
             scorer=self._fleets.rewards,
             learner=self._fleets.learner,
-            publisher=self._publisher(),
+            publisher=self._publisher,
             tracker=self.tracker,
         )
         return Controller(
@@ -277,17 +291,12 @@ class Pipeline:
 
     # Weights and checkpoints
 
-    def _publisher(self) -> WeightPublisher:
-        return WeightPublisher(
-            engines=self._fleets.engines,
-            learner=self._fleets.learner,
-            transfer=self._fleets.transfer(self.weights_folder),
-            probes=self._probes(),
-            max_logprob_difference=logprob_limit(self.config),
-        )
+    def _came_late(self, answer: Any) -> None:
+        if isinstance(answer, Group) and isinstance(self._current, Controller):
+            self._current.ledger.late()
 
     async def _publish(self, policy_version: int) -> None:
-        report = await self._publisher().publish(policy_version)
+        report = await self._publisher.publish(policy_version)
         self.policy_version = policy_version
         self.tracker.log_event(
             "publish",

@@ -31,6 +31,7 @@ from launch.pipeline import REFERENCES, Fleets, Pipeline, Setup
 from launch.report import write_report
 from launch.tasks import load_held_out, load_stages
 from launch.watchdog import watched
+from launch.workers import Report
 from rl.checkpoint import (
     CHECKPOINTS,
     Checkpoint,
@@ -50,7 +51,7 @@ INTERRUPTED = 130
 _log = logging.getLogger(__name__)
 
 OpenedFleets = contextlib.AbstractAsyncContextManager[Fleets]
-StartFleets = Callable[[RunConfig, Models, Path, str], OpenedFleets]
+StartFleets = Callable[[RunConfig, Models, Path, str, Report], OpenedFleets]
 
 
 def run(loaded: LoadedConfig, resume: bool = False, new: bool = False, local: bool = False) -> int:
@@ -190,7 +191,7 @@ async def _train(
     with shared_folder(run_id) as weights:
         pipeline = Pipeline(setup, store, tracker, weights)
         _stop_on_sigterm(pipeline.request_stop)
-        async with start(config, setup.models, logs, run_id) as fleets:
+        async with start(config, setup.models, logs, run_id, tracker.log_event) as fleets:
             if start is _in_this_process:  # no deadlines: one may stay at a breakpoint
                 await pipeline.run(fleets)
             else:
@@ -198,13 +199,17 @@ async def _train(
                 await watched(pipeline.run(fleets), lambda: tracker.idle_s, limit_s)
 
 
-def _on_ray(config: RunConfig, models: Models, logs: Path, run_id: str) -> OpenedFleets:
+def _on_ray(
+    config: RunConfig, models: Models, logs: Path, run_id: str, report: Report
+) -> OpenedFleets:
     from launch.cluster import ray_fleets
 
-    return ray_fleets(config, models, logs, run_id)
+    return ray_fleets(config, models, logs, run_id, report)
 
 
-def _in_this_process(config: RunConfig, models: Models, logs: Path, run_id: str) -> OpenedFleets:
+def _in_this_process(
+    config: RunConfig, models: Models, logs: Path, run_id: str, report: Report
+) -> OpenedFleets:
     from launch.local import local_fleets
 
     return local_fleets(config, models)

@@ -63,13 +63,13 @@ class Runner:
                 with _opened(self.make_env, request.task) as env:
                     return await self._play(request, index, env)
         except PromptTooLong as error:
-            return _failed(request, index, f"prompt too long: {error}", PROMPT_TOO_LONG)
+            return failed_sample(request, index, f"prompt too long: {error}", PROMPT_TOO_LONG)
         except TimeoutError:
-            return _failed(request, index, f"not finished within {self.rollout_s:g} s")
+            return failed_sample(request, index, f"not finished within {self.rollout_s:g} s")
         except EnvFault as error:
-            return _failed(request, index, f"environment: {error}")
+            return failed_sample(request, index, f"environment: {error}")
         except GenerationFailed as error:
-            return _failed(request, index, str(error))
+            return failed_sample(request, index, str(error))
 
     async def _play(self, request: RolloutRequest, index: int, env: Env) -> Trajectory:
         opening = _ask(env.reset, request.task)
@@ -131,7 +131,7 @@ def _opened(make_env: MakeEnv, task: Task) -> Iterator[Env]:
     _ask(env.close)
 
 
-def _failed(request: RolloutRequest, index: int, reason: str, fault: str = "") -> Trajectory:
+def failed_sample(request: RolloutRequest, index: int, reason: str, fault: str = "") -> Trajectory:
     """A sample that ended in a fault: kept for the counts, never scored or trained."""
     info = {"error": reason, "fault": fault}
     return Trajectory(request.task, index, (), (), StopReason.ERROR, num_turns=0, info=info)

@@ -8,7 +8,7 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from configs.errors import DataError, FaultBudgetSpent
-from launch.fleet import within
+from launch.remote import within
 
 
 async def fail(error: Exception) -> None:

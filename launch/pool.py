@@ -1,0 +1,355 @@
+"""A supervised pool of workers that do the same: routed to, probed, given up, started again.
+
+What a worker's state is, and what follows from an event, is decided in states.py; here it is done.
+Nothing here knows Ray: a `Role` says how a process is created, asked and ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from configs.errors import AssayError, FaultBudgetSpent
+from launch.faults import FaultClass, ProcessDied, RequestFailed, WorkerLost
+from launch.routing import LeastBusy
+from launch.states import LEAVE, TICK, Action, Event, Health, Kind, State, react
+from launch.workers import Member, Process, Report, Role, may_take
+
+TICK_S = 0.25
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Pool:
+    """The workers of one role. `minimum` of them must be left, else every caller is told.
+
+    `join` brings a started worker to the current weights and calls `synced`; without it a worker
+    serves as it was started. `late` gets answers of workers that were given up.
+    """
+
+    role: Role
+    report: Report
+    minimum: int = 1
+    join: Callable[[Member], Awaitable[None]] | None = None
+    late: Callable[[Any], None] = lambda answer: None
+    members: dict[int, Member] = field(default_factory=dict)
+    deadlines_hit: int = 0
+    _idle: LeastBusy = field(init=False)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _failure: AssayError | None = None
+    _closing: bool = False
+
+    def __post_init__(self) -> None:
+        self._idle = LeastBusy(self._free_at)
+
+    async def open(self, count: int) -> None:
+        """Start `count` workers and the supervision; returns when each is up or retired.
+
+        Raises:
+            AssayError: what a worker said about the configuration or the machine, or
+                FaultBudgetSpent when fewer than the minimum came up.
+        """
+        self.resize(count)
+        self._spawn(self._tick())
+        while any(m.health.state in (State.RESTARTING, State.DEAD) for m in self.alive):
+            self.check()
+            await self._change()
+        self.check()
+
+    async def close(self) -> None:
+        """End every worker, each in its own way."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        processes = [m.process for m in self.alive if m.process is not None]
+        await asyncio.gather(*(self.role.end(p.handle, True) for p in processes))
+
+    @property
+    def alive(self) -> list[Member]:
+        return [m for m in self.members.values() if m.health.state is not State.RETIRED]
+
+    @property
+    def staying(self) -> list[Member]:
+        return [m for m in self.alive if not m.health.leaving]
+
+    def check(self) -> None:
+        """Raise what ended the pool, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    # Requests
+
+    async def acquire(self) -> Member:
+        """The serving worker with the fewest requests under way; waits where none serves.
+
+        Raises:
+            FaultBudgetSpent: too few workers are left, or none served within the limit.
+        """
+        try:
+            async with asyncio.timeout(self.role.wait_s):
+                while True:
+                    self.check()
+                    number = self._idle.pick()
+                    if number is not None:
+                        return self.members[number]
+                    await self._change()
+        except TimeoutError:
+            raise FaultBudgetSpent(
+                f"no {self.role.name} worker served within {self.role.wait_s:g} s: {self.summary()}"
+            ) from None
+
+    async def request(self, member: Member, method: str, *args: Any, **how: Any) -> Any:
+        """`call` for the work that the pool is for: it counts as progress, or as a failure.
+
+        Raises:
+            WorkerLost, RequestFailed, AssayError: see `call`.
+        """
+        member.outstanding += 1
+        self._offer(member)
+        life, number = member.health.life, how.pop("number")
+        try:
+            answer = await self.call(member, method, *args, **how)
+            member.served += 1
+            self._tell(member, Event(Kind.SUCCEEDED, life))
+            return answer
+        except RequestFailed as failure:
+            event = Event(Kind.FAILED, life, request=number)
+            self._tell(member, event, str(failure), failure.fault_class)
+            raise
+        finally:
+            member.outstanding -= 1
+            self._offer(member)
+            if member.health.leaving and member.outstanding == 0:
+                self._tell(member, Event(Kind.EMPTIED))
+
+    async def call(self, member: Member, method: str, *args: Any, seconds: float, what: str) -> Any:
+        """Ask a worker and wait for the answer, but not for longer than it is trusted.
+
+        Raises:
+            WorkerLost: it died, was given up meanwhile, or did not answer within `seconds`.
+            RequestFailed: it answered with an error.
+            AssayError: it answered with one of ours.
+        """
+        process = member.process
+        if process is None or process.given_up.done():
+            raise WorkerLost(f"{member.name} is gone")
+        reply = asyncio.ensure_future(self.role.ask(process.handle, method, args))
+        try:
+            await asyncio.wait(
+                (reply, process.given_up),
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        except asyncio.CancelledError:
+            reply.cancel()
+            raise
+        if reply.done():
+            try:
+                return reply.result()
+            except ProcessDied as death:
+                cause = f"{member.name} died during {what}: {death}"
+        else:
+            reply.add_done_callback(self._came_late)
+            if process.given_up.done():
+                raise WorkerLost(process.given_up.result())
+            self.deadlines_hit += 1
+            cause = f"{member.name} did not finish {what} within {seconds:g} s"
+        self._tell(member, Event(Kind.DIED, process.number), cause)
+        raise WorkerLost(cause)
+
+    def synced(self, member: Member, life: int, version: int) -> None:
+        """The worker holds these weights, verified."""
+        self._tell(member, Event(Kind.SYNCED, life, version=version))
+
+    def condemn(self, member: Member, life: int, cause: str) -> None:
+        """Do not wait for this process any more, and do not use it."""
+        self._tell(member, Event(Kind.DIED, life), cause)
+
+    # Size
+
+    def resize(self, count: int) -> None:
+        """Add workers, or let those with the least to do leave, until `count` stay."""
+        staying = self.staying
+        for _ in range(count - len(staying)):
+            member = Member(
+                f"{self.role.name}-{(number := next(self._numbers))}", number, Health(0)
+            )
+            member.health = Health(self.role.limits.restarts, since=_now(), heard=_now())
+            self.members[number] = member
+            self._spawn(self._start(member))
+        by_use = sorted(staying, key=lambda m: (m.health.serves, m.outstanding, -m.number))
+        for member in by_use[: max(0, len(staying) - count)]:
+            self.drain(member)
+
+    def drain(self, member: Member, now: bool = False) -> None:
+        """Let a worker finish what it has and leave; `now`: hand back what it has."""
+        self._tell(member, LEAVE)
+        if now:
+            self._tell(member, Event(Kind.DIED))
+        elif member.outstanding == 0:
+            self._tell(member, Event(Kind.EMPTIED))
+
+    def summary(self) -> str:
+        """Example: "rollout-0 healthy, rollout-1 restarting"."""
+        return ", ".join(f"{m.name} {m.health.state}" for m in self.members.values())
+
+    # Supervision
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            for member in self.alive:
+                self._tell(member, TICK)
+
+    def _tell(
+        self,
+        member: Member,
+        event: Event,
+        cause: str = "",
+        fault_class: FaultClass = FaultClass.INFRASTRUCTURE,
+    ) -> None:
+        """Let an event change a worker's state, do what follows, and report it."""
+        if self._closing:
+            return
+        before = member.health
+        member.health, actions = react(before, event, _now(), self.role.limits)
+        after = member.health
+        current = event.life in (None, before.life)
+        if cause and (after != before or (event.kind is Kind.FAILED and before.serves and current)):
+            self.report(
+                "fault", worker=member.name, fault_class=str(fault_class), cause=cause,
+                state=str(after.state), budget_left=after.restarts_left,
+            )  # fmt: skip
+        if after.state is not before.state:
+            if after.state is State.RETIRED or (before.state is State.STALE and after.life):
+                self.report("worker", worker=member.name, state=str(after.state))
+            self._require_minimum(cause)
+        for action in actions:
+            self._do(member, action, cause)
+        if after is not before:
+            self._offer(member)
+
+    def _do(self, member: Member, action: Action, cause: str) -> None:
+        if action is Action.START:
+            self._spawn(self._start(member))
+        elif action is Action.SYNC:
+            self._spawn(self._sync(member))
+        elif action is Action.PROBE:
+            self._spawn(self._probe(member))
+        elif member.process is not None:
+            process, gently = member.process, not cause  # without one it leaves as it was told
+            if not process.given_up.done():
+                process.given_up.set_result(cause or f"{member.name} has left")
+            self._spawn(self.role.end(process.handle, gently))
+
+    async def _start(self, member: Member) -> None:
+        life = member.health.life
+        handle = self.role.create(member.name, life)
+        given_up = asyncio.get_running_loop().create_future()
+        member.process = Process(life, handle, given_up)
+        args, seconds = self.role.start_args, self.role.start_s
+        try:
+            member.place = await self.call(
+                member, "start", *args, seconds=seconds, what="its start"
+            )
+        except WorkerLost:
+            return
+        except RequestFailed as failure:
+            self.condemn(member, life, f"{member.name} failed in its start: {failure}")
+        except AssayError as error:  # the user's to mend: no restart would help
+            self._fail(error)
+        else:
+            self._tell(member, Event(Kind.STARTED, life))
+
+    async def _sync(self, member: Member) -> None:
+        if self.join is None:
+            self.synced(member, member.health.life, 0)
+        else:
+            await self.join(member)
+
+    async def _probe(self, member: Member) -> None:
+        """Have a worker generate. Unlike with `call`, no answer is a suspicion, not yet the end."""
+        life, process, seconds = member.health.life, member.process, self.role.probe_s
+        assert process is not None
+        reply = asyncio.ensure_future(self.role.ask(process.handle, "probe", ()))
+        either = (reply, process.given_up)
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        kind, cause = Kind.PROBE_FAILED, f"{member.name} answered no probe within {seconds:g} s"
+        if reply.done():
+            try:
+                reply.result()
+                kind, cause = Kind.PROBE_PASSED, ""
+            except ProcessDied as death:
+                kind, cause = Kind.DIED, f"{member.name} died: {death}"
+            except (RequestFailed, AssayError) as failure:
+                cause = f"{member.name} failed a probe: {failure}"
+        else:
+            reply.add_done_callback(_forget)
+        self._tell(member, Event(kind, life), cause)
+
+    def _require_minimum(self, cause: str) -> None:
+        if len(self.staying) < self.minimum:
+            self._fail(
+                FaultBudgetSpent(
+                    f"{len(self.staying)} {self.role.name} workers are left, at least "
+                    f"{self.minimum} are asked for; the last one: {cause or 'it left'}"
+                )
+            )
+
+    def _fail(self, error: AssayError) -> None:
+        self._failure = self._failure or error
+        self._announce()
+
+    def _came_late(self, reply: asyncio.Future[Any]) -> None:
+        if not reply.cancelled() and reply.exception() is None:
+            self.late(reply.result())
+
+    def _offer(self, member: Member) -> None:
+        """A worker may be free, or not any more."""
+        if may_take(member):
+            self._idle.add(member.outstanding, member.number)
+        self._announce()
+
+    def _free_at(self, number: int) -> int | None:
+        member = self.members[number]
+        return member.outstanding if may_take(member) else None
+
+    async def _change(self) -> None:
+        """Wait until a worker may be free, or its state is another."""
+        self._waiting.append(change := asyncio.get_running_loop().create_future())
+        await change
+
+    def _announce(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():
+                change.set_result(None)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failure = error if isinstance(error, AssayError) else None
+            _log.error("supervision of %s", self.role.name, exc_info=error)
+            self._fail(failure or FaultBudgetSpent(f"supervision failed: {error!r}"))
+
+
+def _forget(reply: asyncio.Future[Any]) -> None:
+    """Look at a late probe's outcome, so that nobody complains that it was not."""
+    if not reply.cancelled():
+        reply.exception()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
