@@ -23,7 +23,15 @@ from benchmarks.figures import Figure, Figures, Target, meets
 from launch.machine import this_machine
 from rl.provenance import package_versions
 
-NAMES = ("task_generator", "verifier_speed", "packing", "loop_vs_trl", "quickstart")
+NAMES = (
+    "task_generator",
+    "verifier_speed",
+    "packing",
+    "curriculum_scale",
+    "loop_vs_trl",
+    "quickstart",
+    "curriculum_efficiency",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from rapidfuzz import fuzz, process
@@ -82,11 +82,18 @@ def resolve(name: str, builtins: Mapping[str, str], where: str) -> Any:
     return names[attribute]
 
 
-def bind(target: Callable[..., Any], kwargs: Mapping[str, Any], where: str) -> Callable[..., Any]:
-    """`target` with keyword arguments from the configuration, checked against its signature."""
+def bind(
+    target: Callable[..., Any],
+    kwargs: Mapping[str, Any],
+    where: str,
+    given: Collection[str] = (),
+) -> Callable[..., Any]:
+    """`target` with keyword arguments from the configuration, checked against its signature; what
+    is `given` by the caller is not the user's to set."""
     parameters = inspect.signature(target).parameters.values()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        valid = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        valid = [name for name in named if name not in given]
         for name in kwargs:
             if name not in valid:
                 raise ConfigError(

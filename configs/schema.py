@@ -34,6 +34,13 @@ class ImportanceMode(StrEnum):
     MASK = "mask"
 
 
+class LabelWeightMode(StrEnum):
+    OFF = "off"
+    LOSS = "loss"
+    ADVANTAGE = "advantage"
+    SAMPLING = "sampling"
+
+
 class WandbMode(StrEnum):
     OFF = "off"
     OFFLINE = "offline"
@@ -214,6 +221,24 @@ class AlgorithmConfig:
 
 
 @dataclass
+class CurriculumConfig:
+    name: str = "uniform"
+    """uniform, pass_rate, last_mean, or "package.module:attribute" (rl; sft draws uniformly)."""
+    args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the curriculum."""
+    seed_from: str = ""
+    """What is known of the tasks before: a profile, or a run whose last checkpoint knows them."""
+
+
+@dataclass
+class LabelWeightsConfig:
+    mode: LabelWeightMode = LabelWeightMode.OFF
+    """Weight labels by what the model lacks: in the loss (sft), advantages or sampling (rl)."""
+    args: dict[str, Any] = field(default_factory=dict)
+    """alpha, beta, gamma, smoothing, floor and reference, see rl/label_weights.py."""
+
+
+@dataclass
 class StageConfig:
     kind: StageKind = StageKind.RL
     """sft or rl."""
@@ -265,6 +290,10 @@ class StageConfig:
     """Warn before an rl stage when held-out pass@1 lies under this."""
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
     """Advantage, loss and their constants (rl)."""
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
+    """Which task comes next."""
+    label_weights: LabelWeightsConfig = field(default_factory=LabelWeightsConfig)
+    """More weight for the labels (such as scene and task) that the model is bad at."""
 
 
 @dataclass

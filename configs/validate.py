@@ -16,6 +16,7 @@ from pathlib import Path
 from configs.errors import ConfigError, DataError
 from configs.registry import (
     ADVANTAGES,
+    CURRICULA,
     LOSSES,
     TASK_SOURCES,
     VERIFIERS,
@@ -24,6 +25,7 @@ from configs.registry import (
 )
 from configs.schema import (
     ImportanceMode,
+    LabelWeightMode,
     ModelConfig,
     RunConfig,
     StageConfig,
@@ -224,6 +226,7 @@ def _names(config: RunConfig) -> Iterator[Problem]:
         yield from _plugin(f"{key}.advantage", stage.algorithm.advantage, ADVANTAGES)
         yield from _plugin(f"{key}.loss", stage.algorithm.loss, LOSSES)
         yield from _one_of(f"{key}.kl_estimator", stage.algorithm.kl_estimator, KL_ESTIMATORS)
+        yield from _plugin(f"stages.{name}.curriculum.name", stage.curriculum.name, CURRICULA)
 
 
 def _one_of(key: str, value: str, valid: tuple[str, ...]) -> Iterator[Problem]:
@@ -283,18 +286,14 @@ def _machine(config: RunConfig) -> Iterator[Problem]:
         yield "learner.flash_attention", "has no float32 kernels: set model.dtype=bfloat16"
     if learner.colocate and not (learner.gpus == rollout.gpus == 1):
         yield "learner.colocate", "shares GPUs one to one: needs learner.gpus=1 and rollout.gpus=1"
+    if (fewest := config.fleet.min_rollout_workers) > rollout.workers:
+        yield "fleet.min_rollout_workers", f"{fewest} is more than there are rollout.workers"
     if learner.colocate and learner.ranks != rollout.workers:
         yield (
             "learner.colocate",
             f"shares GPUs one to one: learner.ranks, {learner.ranks}, must equal "
             f"rollout.workers, {rollout.workers}",
         )
-
-
-def _fleet(config: RunConfig) -> Iterator[Problem]:
-    fewest, workers = config.fleet.min_rollout_workers, config.rollout.workers
-    if fewest > workers:
-        yield "fleet.min_rollout_workers", f"{fewest} is more than rollout.workers, {workers}"
 
 
 def _deadlines(config: RunConfig) -> Iterator[Problem]:
@@ -327,8 +326,25 @@ def _stages(config: RunConfig) -> Iterator[Problem]:
                 yield f"{key}.tasks.{task_set}.split", "must be train: held-out tasks only evaluate"
         if stage.start_from and not Path(stage.start_from).is_dir():
             yield f"{key}.start_from", f"there is no checkpoint '{stage.start_from}'"
+        yield from _guidance(key, stage)
         if stage.kind is StageKind.RL:
             yield from _rl_stage(config, key, stage)
+
+
+def _guidance(key: str, stage: StageConfig) -> Iterator[Problem]:
+    curriculum, mode = stage.curriculum, stage.label_weights.mode
+    modes = {
+        StageKind.SFT: (LabelWeightMode.OFF, LabelWeightMode.LOSS),
+        StageKind.RL: (LabelWeightMode.OFF, LabelWeightMode.ADVANTAGE, LabelWeightMode.SAMPLING),
+    }[stage.kind]
+    if mode not in modes:
+        yield f"{key}.label_weights.mode", f"is one of {', '.join(modes)} in {stage.kind} stages"
+    if stage.kind is StageKind.SFT and curriculum.name != "uniform":
+        yield f"{key}.curriculum.name", "an sft stage draws uniformly: leave it at uniform"
+    if curriculum.seed_from and curriculum.name in ("uniform", "last_mean"):
+        yield f"{key}.curriculum.seed_from", "only the curriculum pass_rate can be seeded"
+    elif curriculum.seed_from and not Path(curriculum.seed_from).exists():
+        yield f"{key}.curriculum.seed_from", f"no profile or run '{curriculum.seed_from}'"
 
 
 def _rl_stage(config: RunConfig, key: str, stage: StageConfig) -> Iterator[Problem]:

@@ -42,3 +42,23 @@ def profile(
 
     file = out or Path(f"{config.name}-profile.parquet")
     profile_stage(config, stage, model, samples, tasks, file)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)],
+    png: Annotated[Path | None, typer.Option(help="Also draw it to this file.")] = None,
+) -> None:
+    """Print what a run's latest checkpoint knows of its tasks: pools, pass rates, moves."""
+    from rich.console import Console
+
+    from launch.curriculum import read_picture
+    from launch.curriculum import show as print_picture
+
+    picture = read_picture(run)
+    print_picture(picture, Console(highlight=False, markup=False))
+    if png:
+        from launch.curriculum_plots import draw_picture
+
+        draw_picture(picture).savefig(png, dpi=150)
+        typer.echo(f"wrote {png}")

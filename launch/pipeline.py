@@ -14,14 +14,15 @@ import numpy as np
 from configs.errors import ConfigError, Stopped
 from configs.schema import RunConfig, StageConfig, StageKind, logprob_limit
 from configs.validate import enabled_stages
-from envs.draws import key_of
 from envs.types import Demonstration, Task
+from launch.guidance import Guidance
 from launch.models import Models, weights_of
 from rl.checkpoint import LEARNER_DIR, MODEL_DIR, Checkpoint, CheckpointStore, RunState
 from rl.controller import Controller, LearnerGroup, Parts, Progress
-from rl.curriculum import Mixture, UniformCurriculum
+from rl.curriculum import Mixture
 from rl.evaluate import Evaluator, Rollouts, Scorer
 from rl.export import copy_settings
+from rl.label_weights import pass_at_10_by_label
 from rl.ledger import Ledger
 from rl.provenance import Fingerprints, code_version, package_versions
 from rl.publish import Engines, Transfer, WeightPublisher, WeightSource
@@ -90,6 +91,7 @@ class Setup:
     run_dir: Path
     models: Models
     data: Mapping[str, Mixture[Any]]
+    guidance: Mapping[str, Guidance]
     held_out: Sequence[Task]
     fingerprints: Fingerprints
     checkpoint: Checkpoint | None = None
@@ -108,6 +110,7 @@ class Pipeline:
     _fleets: Fleets = field(init=False)
     _evaluator: Evaluator = field(init=False)
     _publisher: WeightPublisher = field(init=False)
+    _measured: dict[str, float] = field(default_factory=dict)  # pass@10 by label, held out
     _current: Stage | None = None
     _stop_requested: bool = False
 
@@ -183,10 +186,9 @@ class Pipeline:
             await self._fleets.learner.load_reference(reference)
         stage = self._make_stage(name, config)
         if state is not None:
-            stage.step = state.step
-            stage.curriculum.restore(state.curriculum)
-            if isinstance(stage, Controller):
-                stage.ledger = Ledger.restore(state.ledger)
+            self._restore_stage(stage, state)
+        else:
+            self._begin_stage(stage)
         stage.policy_version = self.policy_version
         stage.stop_requested = self._stop_requested
         self._current = stage
@@ -198,17 +200,30 @@ class Pipeline:
         if config.kind is StageKind.SFT:
             await self._publish(self.policy_version + 1)
 
+    def _begin_stage(self, stage: Stage) -> None:
+        if stage.label_weights:
+            stage.label_weights.update(self._measured)
+        if seeded := self.setup.guidance[stage.name].seeded:
+            message = f"stage {stage.name} {seeded}"
+            self.tracker.log_event("notice", source="curriculum", message=message)
+
+    def _restore_stage(self, stage: Stage, state: RunState) -> None:
+        stage.step = state.step
+        stage.curriculum.restore(state.curriculum)
+        if stage.label_weights:
+            stage.label_weights.restore(state.label_weights)
+        if isinstance(stage, Controller):
+            stage.ledger = Ledger.restore(state.ledger)
+
     def _make_stage(self, name: str, config: StageConfig) -> Stage:
-        mixture = self.setup.data[name]
-        # By stage: RL over the tasks that SFT has shown would begin with what it has seen.
-        order = key_of(self.config.seed, name)
-        curriculum = UniformCurriculum(mixture.sizes, mixture.weights, order)
+        mixture, guidance = self.setup.data[name], self.setup.guidance[name]
         if config.kind is StageKind.SFT:
             return SupervisedStage(
                 name=name,
                 stage=config,
                 demonstrations=mixture,
-                curriculum=curriculum,
+                curriculum=guidance.curriculum,
+                label_weights=guidance.label_weights,
                 renderer=self.setup.models.renderer,
                 learner=self._fleets.learner,
                 tracker=self.tracker,
@@ -227,7 +242,8 @@ class Pipeline:
             stage=config,
             seed=self.config.seed,
             tasks=mixture,
-            curriculum=curriculum,
+            curriculum=guidance.curriculum,
+            label_weights=guidance.label_weights,
             parts=parts,
             save=self._after_rl_step,
             max_mismatch_kl=self.config.publish.max_mismatch_kl,
@@ -266,9 +282,15 @@ class Pipeline:
         if every and stage.step % every == 0 and not stage.finished:
             record = await self._evaluator.run(stage.name, stage.policy_version, stage.step)
             self._log_evaluation(record)
+            assert self._current is not None
+            if self._current.label_weights:
+                self._current.label_weights.update(self._measured)
 
     def _log_evaluation(self, record: EvaluationRecord) -> None:
         self.tracker.log_evaluation(record)
+        self._measured = pass_at_10_by_label(
+            (r.labels, r.num_samples, r.num_correct) for r in record.results
+        )
         if left_out := len(self._evaluator.tasks) - len(record.results):
             where = f"evaluation after {record.stage}"
             message = f"{where}: {left_out} tasks left out, faults gave no verdict"
@@ -327,6 +349,7 @@ class Pipeline:
             policy_version=stage.policy_version,
             curriculum=stage.curriculum_state(),
             ledger=stage.ledger_state(),
+            label_weights=stage.label_state(),
             rng={},  # nothing here draws from a generator: seeds come from what a sample is
             tracker=self.tracker.state(),
             fingerprints=self.setup.fingerprints,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +27,10 @@ from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
 from configs.validate import enabled_stages, is_hub_id
 from envs.datasets import LoadedDemonstrations, LoadedTasks
 from envs.types import DemonstrationSet, TaskSet
+from launch.guidance import load_guidance
 from launch.machine import Machine, this_machine
 from launch.tasks import Verifier, load_demonstrations, load_tasks, load_verifier
+from rl.curriculum import Mixture
 
 PACKAGES = ("torch", "ray", "deepspeed", "transformers", "datasets")
 CHECKED_GOLDS = 200
@@ -171,24 +174,27 @@ def _missing(config: RunConfig, roles: tuple[Role, ...], machine: Machine) -> It
 
 
 def _stages(config: RunConfig) -> tuple[StagePlan, ...]:
-    """Load every task and demonstration set, checking golds on the way, and count them."""
+    """Load every task and demonstration set, checking golds on the way, and count them; make what
+    guides the stages over them."""
     verifier = load_verifier(config.reward)
     plans = []
     for name, stage in enabled_stages(config):
+        sets: dict[str, Any] = {}
         if stage.kind is StageKind.SFT:
-            counts = _count_demonstrations(f"stages.{name}", stage, config, verifier)
+            sets |= _demonstrations(f"stages.{name}", stage, config, verifier)
         else:
-            counts = _count_tasks(f"stages.{name}", stage.tasks, config, verifier)
-        plans.append(StagePlan(name, stage.kind, stage.steps, _work(stage), *counts))
+            sets |= _tasks(f"stages.{name}", stage.tasks, config, verifier)
+        load_guidance(config, name, Mixture(sets, {n: t.weight for n, t in stage.tasks.items()}))
+        plans.append(StagePlan(name, stage.kind, stage.steps, _work(stage), *_counts(sets)))
     held_out = config.evaluation
     work = f"{held_out.num_tasks:,} tasks x {held_out.samples} samples, and one greedy"
-    counts = _count_tasks("evaluation", held_out.tasks, config, verifier)
+    counts = _counts(_tasks("evaluation", held_out.tasks, config, verifier))
     return (*plans, StagePlan("(evaluation)", "held out", len(plans) + 1, work, *counts))
 
 
-def _count_tasks(
+def _tasks(
     key: str, sets: Mapping[str, TasksConfig], config: RunConfig, verifier: Verifier
-) -> Counts:
+) -> dict[str, TaskSet]:
     loaded = {
         name: load_tasks(f"{key}.tasks.{name}", tasks, config.skip_bad_rows, verifier.check_gold)
         for name, tasks in sets.items()
@@ -197,19 +203,17 @@ def _count_tasks(
         if not sets[name].path:  # of a file, every row was checked on loading
             for index in range(0, len(tasks), -(-len(tasks) // CHECKED_GOLDS)):
                 verifier.check_gold(tasks[index])
-    return _counts(loaded)
+    return loaded
 
 
-def _count_demonstrations(
+def _demonstrations(
     key: str, stage: StageConfig, config: RunConfig, verifier: Verifier
-) -> Counts:
+) -> dict[str, DemonstrationSet]:
     skip, share, check = config.skip_bad_rows, stage.thinking_share, verifier.check_gold
-    return _counts(
-        {
-            name: load_demonstrations(f"{key}.tasks.{name}", tasks, share, skip, check)
-            for name, tasks in stage.tasks.items()
-        }
-    )
+    return {
+        name: load_demonstrations(f"{key}.tasks.{name}", tasks, share, skip, check)
+        for name, tasks in stage.tasks.items()
+    }
 
 
 def _counts(loaded: Mapping[str, TaskSet | DemonstrationSet]) -> Counts:

@@ -51,7 +51,7 @@ def draw_all(report: Report, steps: Lines, directory: Path) -> list[Path]:
 
 def draw_accuracy(stages: Mapping[str, Mapping[str, Accuracy]]) -> Figure:
     """Held-out pass@1 of each stage with its interval, over all tasks and by mode of thinking."""
-    figure, axes = _figure("Held-out accuracy after each stage", "pass@1 with 95 % interval")
+    figure, axes = new_figure("Held-out accuracy after each stage", "pass@1 with 95 % interval")
     styles = {"all": (BLUE, "o", "-", 2.0), "thinking": (ORANGE, "s", ":", 1.0)}
     styles["non_thinking"] = (GREEN, "^", ":", 1.0)
     for aside, (which, style) in zip((-0.16, 0.0, 0.16), styles.items(), strict=True):
@@ -75,13 +75,13 @@ def draw_accuracy(stages: Mapping[str, Mapping[str, Accuracy]]) -> Figure:
     axes.set_xlim(-0.5, len(stages) - 0.5)
     axes.set_ylim(0.0, 1.0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
 def draw_reward(steps: Lines, stages: Mapping[str, Mapping[str, Accuracy]]) -> Figure:
     """Mean reward of each step's samples, and held-out pass@1 before and after each RL stage."""
-    figure, axes = _figure("Reward in training", "mean reward of a step's samples")
+    figure, axes = new_figure("Reward in training", "mean reward of a step's samples")
     rewards = _series(steps, "reward/mean")
     axes.plot(*_steps(rewards), color=BLUE, alpha=0.3, linewidth=1, label="each step")
     axes.plot(*_steps(_smooth(rewards)), color=BLUE, linewidth=2, label="moving mean")
@@ -90,13 +90,13 @@ def draw_reward(steps: Lines, stages: Mapping[str, Mapping[str, Accuracy]]) -> F
         axes.set_ylim(0.0, 1.0)
     held_out = _held_out_places(steps, stages)
     _plot_intervals(axes, held_out, "held-out pass@1, 95 % interval", ORANGE, "D", "", 2.0)
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
 def draw_length(steps: Lines) -> Figure:
     """Generated tokens an answer, by mode of thinking, with the share cut by the limit."""
-    figure, axes = _figure("Length of answers", "generated tokens an answer")
+    figure, axes = new_figure("Length of answers", "generated tokens an answer")
     for name, colour in (("mean", BLUE), ("thinking", ORANGE), ("non_thinking", GREEN)):
         lengths = _series(steps, f"length/{name}")
         if np.isfinite(lengths).any():
@@ -113,13 +113,13 @@ def draw_length(steps: Lines) -> Figure:
         share.set_ylim(0.0, 1.0)
         share.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         share.spines[["top", "left"]].set_visible(False)
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
 def draw_groups(steps: Lines) -> Figure:
     """Groups of each step, trained or dropped by cause, stacked."""
-    figure, axes = _figure("Groups trained and dropped", "groups a step")
+    figure, axes = new_figure("Groups trained and dropped", "groups a step")
     prefix = "group/dropped/"
     reasons = sorted({name for step in steps for name in step if name.startswith(prefix)})
     heights = [np.nan_to_num(_series(steps, name)) for name in ("group/trained", *reasons)]
@@ -127,7 +127,7 @@ def draw_groups(steps: Lines) -> Figure:
     labels = ["trained", *(reason.removeprefix(prefix).replace("_", " ") for reason in reasons)]
     _stack(axes, heights, labels, colours)
     _mark_stages(axes, steps)
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
@@ -135,14 +135,14 @@ def draw_time(steps: Lines) -> Figure:
     """Seconds of each step by phase, stacked, and each stage's total beside it."""
     figure = Figure(figsize=(10, 4), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     axes, totals = figure.subplots(1, 2, width_ratios=(3, 2))
-    _style(axes, "Time of a step by phase", "seconds")
-    _style(totals, "Time of a stage by phase", "seconds")
+    style_axes(axes, "Time of a step by phase", "seconds")
+    style_axes(totals, "Time of a stage by phase", "seconds")
     phases = {name: np.nan_to_num(_series(steps, f"time/{name}")) for name in PHASES}
     known = phases["generate"] + phases["train"] + phases["publish"]
     phases["rest"] = np.maximum(0.0, np.nan_to_num(_series(steps, "time/step")) - known)
     _stack(axes, list(phases.values()), list(PHASES), list(PHASES.values()))
     _mark_stages(axes, steps)
-    _legend(axes)
+    add_legend(axes)
     stages = list(dict.fromkeys(step["stage"] for step in steps))
     of_stage = [np.array([step["stage"] == stage for step in steps]) for stage in stages]
     bottom = np.zeros(len(stages))
@@ -207,14 +207,14 @@ def _plot_intervals(
     )
 
 
-def _figure(title: str, ylabel: str) -> tuple[Figure, Axes]:
+def new_figure(title: str, ylabel: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(8, 4), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     axes = figure.subplots()
-    _style(axes, title, ylabel)
+    style_axes(axes, title, ylabel)
     return figure, axes
 
 
-def _style(axes: Axes, title: str, ylabel: str) -> None:
+def style_axes(axes: Axes, title: str, ylabel: str) -> None:
     axes.set_title(title, loc="left", weight="bold")
     axes.set_ylabel(ylabel)
     axes.grid(axis="y", color="#E5E5E5")
@@ -222,7 +222,7 @@ def _style(axes: Axes, title: str, ylabel: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _legend(axes: Axes) -> None:
+def add_legend(axes: Axes) -> None:
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=6)
 
 

@@ -25,6 +25,7 @@ from configs.load import LoadedConfig, changed_keys, save_unresolved, to_yaml
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.console import Console, log_dir, quiet_output
+from launch.guidance import check_curriculum, load_guidance
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
 from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, starting_points
 from launch.pipeline import REFERENCES, Fleets, Pipeline, Setup
@@ -106,6 +107,7 @@ def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None =
             shutil.rmtree(run_dir / name, ignore_errors=True)  # of an attempt without a checkpoint
     models = prepare_models(config, run_dir)
     data = load_stages(config)
+    guidance = {name: load_guidance(config, name, mixture) for name, mixture in data.items()}
     fingerprints = Fingerprints(
         data={
             "order": f"seed {config.seed}",
@@ -120,12 +122,14 @@ def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None =
     )
     if state is not None:
         check_resumable(state.fingerprints, fingerprints)
+        check_curriculum(config, state)
     return Setup(
         config=config,
         config_text=to_yaml(loaded.tree),
         run_dir=run_dir,
         models=models,
         data=data,
+        guidance=guidance,
         held_out=load_held_out(config),
         fingerprints=fingerprints,
         checkpoint=checkpoint,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from configs.schema import Schedule, StageConfig
+from envs.types import Task
 from rl.advantages import batch_advantages, overlong_penalty
 from rl.types import Batch, Sample
 from rollout.types import Group, IntArray, Trajectory
@@ -32,14 +33,25 @@ def shaped_reward(trajectory: Trajectory, stage: StageConfig) -> float:
     return trajectory.reward + penalty
 
 
-def rl_batch(groups: Sequence[Group], stage: StageConfig, step: int) -> Batch:
-    """Advantages within each group, one sample a trajectory."""
+def evenly(task: Task) -> float:
+    """Weighs all tasks alike."""
+    return 1.0
+
+
+def rl_batch(
+    groups: Sequence[Group],
+    stage: StageConfig,
+    step: int,
+    weigh: Callable[[Task], float] = evenly,
+) -> Batch:
+    """Advantages within each group, times the weight of its task; one sample a trajectory."""
     trajectories = [group.scored for group in groups]
     rewards = [[shaped_reward(t, stage) for t in group] for group in trajectories]
     advantages = batch_advantages(rewards, stage.algorithm.advantage)
+    weights = [weigh(group.task) for group in groups]
     samples = [
-        sample_of(trajectory, advantage)
-        for group, values in zip(trajectories, advantages, strict=True)
+        sample_of(trajectory, weight * advantage)
+        for group, values, weight in zip(trajectories, advantages, weights, strict=True)
         for trajectory, advantage in zip(group, values, strict=True)
     ]
     return Batch(

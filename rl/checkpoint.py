@@ -25,7 +25,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -61,8 +61,9 @@ class CheckpointError(DataError):
 class RunState:
     """What a run needs besides the learner's tensors to go on exactly where it was.
 
-    `curriculum`, `ledger` and `rng` (generator states by name) are trees of dicts with string keys,
-    lists, str, int, float, bool, None and numpy arrays, which come back equal to the last bit.
+    `curriculum`, `ledger`, `label_weights` and `rng` (generator states by name) are trees of dicts
+    with string keys, lists, str, int, float, bool, None and numpy arrays, which come back equal to
+    the last bit.
     `config` is the configuration as written, unresolved, so that no secret is stored.
     """
 
@@ -77,6 +78,7 @@ class RunState:
     config: str
     code_version: str
     packages: Mapping[str, str]
+    label_weights: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from configs.errors import FaultBudgetSpent, Stopped
-from configs.schema import StageConfig
+from configs.schema import LabelWeightMode, StageConfig
 from envs.types import Task
 from rl.batching import rl_batch
 from rl.curriculum import Curriculum, Mixture
 from rl.evaluate import GroupLost, Rollouts, Scorer
+from rl.label_weights import LabelAware, LabelWeights
 from rl.ledger import Entry, Ledger
 from rl.metrics import PublishReport, StepTimes, rl_metrics
 from rl.pruning import ADVICE, Judged, judge_group
@@ -64,6 +65,7 @@ class Progress(Protocol):
     @property
     def finished(self) -> bool: ...
     def curriculum_state(self) -> dict[str, Any]: ...
+    def label_state(self) -> dict[str, Any]: ...
     def ledger_state(self) -> dict[str, Any]: ...
 
 
@@ -86,7 +88,8 @@ def is_finished(stage: StageConfig, step: int, generated_tokens: int) -> bool:
 
 @dataclass(slots=True)
 class Controller:
-    """One RL stage. `step`, `policy_version`, `ledger` and `curriculum` are what resume restores.
+    """One RL stage. `step`, `policy_version`, `ledger`, `curriculum` and `label_weights` are what
+    resume restores.
 
     `save` is called after every step and decides whether a checkpoint is due; `stop_requested` is
     looked at between steps. A controller runs once.
@@ -99,6 +102,7 @@ class Controller:
     curriculum: Curriculum
     parts: Parts
     save: Save
+    label_weights: LabelWeights | None = None
     ledger: Ledger = field(default_factory=Ledger)
     step: int = 0
     policy_version: int = 0
@@ -137,6 +141,9 @@ class Controller:
     def curriculum_state(self) -> dict[str, Any]:
         return self.curriculum.state()
 
+    def label_state(self) -> dict[str, Any]:
+        return self.label_weights.state() if self.label_weights else {}
+
     def ledger_state(self) -> dict[str, Any]:
         return self.ledger.state()
 
@@ -145,11 +152,12 @@ class Controller:
         dispatched, duplicates = self.ledger.dispatched, self.ledger.duplicates
         judged = await self._collect()
         times.collected()
+        self._measure_labels()
         groups = [item.group for item in judged if not item.reason]
         self._check_size(len(groups), Counter(item.reason for item in judged if item.reason))
         batch, result, published = None, None, None
         if groups:
-            batch = rl_batch(groups, self.stage, self.step)
+            batch = rl_batch(groups, self.stage, self.step, self._weigh)
             result = await self.parts.learner.step(batch)
             times.trained()
             self._check_mismatch(result)
@@ -159,6 +167,7 @@ class Controller:
         self.ledger.check_balance()
         self.step += 1
         metrics = rl_metrics(self.stage, judged, batch, result, published, times, version)
+        metrics |= self.curriculum.metrics() | self._label_metrics()
         metrics["group/dispatched"] = float(self.ledger.dispatched - dispatched)
         metrics["group/owed"] = float(self.ledger.num_owed)
         metrics["group/duplicates"] = float(self.ledger.duplicates - duplicates)
@@ -174,6 +183,7 @@ class Controller:
         and nothing is under way."""
         judged: list[Judged] = []
         kept, budget = 0, self.stage.refill_budget * self.stage.batch_size
+        self._favour_labels()
         self._admit()
         while kept < self.stage.batch_size and self.ledger.num_owed:
             entry, group = await self._next_group()
@@ -188,6 +198,29 @@ class Controller:
             if len(judged) - kept <= budget:
                 self._admit()
         return judged
+
+    # Labels
+
+    def _favour_labels(self) -> None:
+        """Draw by the present weights; the first time at the begin of a stage or of its resume."""
+        if self.label_weights and self.stage.label_weights.mode is LabelWeightMode.SAMPLING:
+            assert isinstance(self.curriculum, LabelAware), "checked when the curriculum was made"
+            self.curriculum.set_label_weights(self.label_weights.weights)
+
+    def _measure_labels(self) -> None:
+        if self.label_weights and isinstance(self.curriculum, LabelAware):
+            self.label_weights.update(self.curriculum.label_pass_at_10())
+
+    def _weigh(self, task: Task) -> float:
+        """What a task's advantages are multiplied by."""
+        if self.label_weights and self.stage.label_weights.mode is LabelWeightMode.ADVANTAGE:
+            return self.label_weights.of(task)
+        return 1.0
+
+    def _label_metrics(self) -> dict[str, float]:
+        return self.label_weights.metrics() if self.label_weights else {}
+
+    # Groups
 
     def _admit(self) -> None:
         """Fill the free slots with new tasks, but with no more than the stage can still train."""

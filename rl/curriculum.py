@@ -61,7 +61,7 @@ def make_curriculum(
     keyword, or a value that the curriculum rejects.
     """
     target: Make = resolve(name, CURRICULA, f"{where}.name")
-    make = bind(target, args, f"{where}.args")
+    make = bind(target, args, f"{where}.args", given=("tasks", "seed", "batch_size"))
     try:
         made: Curriculum = make(tasks=tasks, seed=seed, batch_size=batch_size)
     except (TypeError, ValueError) as error:
@@ -104,24 +104,39 @@ class Mixture(Generic[T]):
         return list(self.sets.values())[number][index - start]
 
 
+class Shares:
+    """Draws numbers in proportion to their weights, without chance: the one that lags most is next.
+
+    No count is ever more than one draw per number away from its share.
+    """
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        self._shares = [weight / sum(weights) for weight in weights]
+        self.counts = [0] * len(weights)
+
+    def next(self) -> int:
+        drawn = sum(self.counts) + 1
+        lag = [share * drawn - n for share, n in zip(self._shares, self.counts, strict=True)]
+        number = lag.index(max(lag))
+        self.counts[number] += 1
+        return number
+
+
 class UniformCurriculum:
     """Every task of a set once before any comes again, in an order of its own each time round.
 
-    Sets are drawn in proportion to their weights, without randomness: the set that lags most
-    behind its share is next. The state is one counter a set.
+    The state is one counter a set.
     """
 
     def __init__(self, sizes: Sequence[int], weights: Sequence[float], seed: int) -> None:
+        if not all(sizes):
+            raise ConfigError(f"a task set is empty: the sets have {', '.join(map(str, sizes))}")
         self._sizes, self._seed = list(sizes), seed
-        self._shares = [weight / sum(weights) for weight in weights]
-        self._counts = [0] * len(sizes)
+        self._shares = Shares(weights)
 
     def next(self) -> Draw:
-        drawn = sum(self._counts) + 1
-        lag = [share * drawn - n for share, n in zip(self._shares, self._counts, strict=True)]
-        number = lag.index(max(lag))
-        visit, place = divmod(self._counts[number], self._sizes[number])
-        self._counts[number] += 1
+        number = self._shares.next()
+        visit, place = divmod(self._shares.counts[number] - 1, self._sizes[number])
         key = key_of("curriculum", self._seed, number, visit)
         within = permute(place, self._sizes[number], key)
         return Draw(sum(self._sizes[:number]) + within, visit)
@@ -133,8 +148,13 @@ class UniformCurriculum:
         return {}
 
     def state(self) -> CurriculumState:
-        return {"counts": list(self._counts)}
+        return {"counts": list(self._shares.counts)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        assert len(state["counts"]) == len(self._counts), "the stage has other task sets"
-        self._counts = list(state["counts"])
+        assert len(state["counts"]) == len(self._sizes), "the stage has other task sets"
+        self._shares.counts = list(state["counts"])
+
+
+def uniform(tasks: Mixture[Task], seed: int, batch_size: int) -> UniformCurriculum:
+    """The built-in curriculum "uniform"; the size of a batch changes nothing."""
+    return UniformCurriculum(tasks.sizes, tasks.weights, seed)

@@ -12,7 +12,8 @@ from configs.schema import StageConfig
 from envs.types import Demonstration
 from rl.batching import demonstration_sample, learning_rate
 from rl.controller import LearnerGroup, Save
-from rl.curriculum import Mixture, UniformCurriculum
+from rl.curriculum import Curriculum, Mixture
+from rl.label_weights import LabelWeights
 from rl.metrics import learner_metrics
 from rl.tracking import StepRecord, Tracker
 from rl.types import Batch, Sample
@@ -26,12 +27,13 @@ class SupervisedStage:
     name: str
     stage: StageConfig
     demonstrations: Mixture[Demonstration]
-    curriculum: UniformCurriculum
+    curriculum: Curriculum
     renderer: Renderer
     learner: LearnerGroup
     tracker: Tracker
     save: Save
     max_length: int
+    label_weights: LabelWeights | None = None
     step: int = 0
     policy_version: int = 0
     stop_requested: bool = False
@@ -61,6 +63,7 @@ class SupervisedStage:
                 "time/train": result.seconds,
                 "time/step": now - started,
                 "data/too_long": float(self.too_long),
+                **(self.label_weights.metrics() if self.label_weights else {}),
             }
             started = now
             self.tracker.log_step(
@@ -80,6 +83,9 @@ class SupervisedStage:
     def curriculum_state(self) -> dict[str, Any]:
         return self._state
 
+    def label_state(self) -> dict[str, Any]:
+        return self.label_weights.state() if self.label_weights else {}
+
     def ledger_state(self) -> dict[str, Any]:
         return {}
 
@@ -89,7 +95,10 @@ class SupervisedStage:
             demonstration = self.demonstrations[self.curriculum.next().index]
             prompt, completion = self.renderer.render_demonstration(demonstration)
             if len(prompt) + len(completion) <= self.max_length:
-                samples.append(demonstration_sample(prompt, completion, demonstration.weight))
+                weight = demonstration.weight
+                if self.label_weights:
+                    weight *= self.label_weights.of(demonstration.task)
+                samples.append(demonstration_sample(prompt, completion, weight))
                 continue
             self.too_long += 1
             if self.too_long > 100 * (step + 1) * self.stage.batch_size:

@@ -10,6 +10,9 @@ import numpy as np
 
 RESAMPLES = 2000
 
+STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""97.5 % quantiles of Student's t with 1, 2, ... degrees of freedom."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -61,3 +64,14 @@ def estimate(values_per_task: Sequence[float], seed: int, level: float = 0.95) -
     """The mean over tasks with its bootstrap interval; errors as in `bootstrap_interval`."""
     low, high = bootstrap_interval(values_per_task, seed, level)
     return Estimate(float(np.mean(values_per_task)), low, high, len(values_per_task))
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of 1 to 10 independent values, such as one a seed, and its 95 % interval by
+    Student's t, which assumes that they are about normal. One value has no interval but itself."""
+    assert 1 <= len(values) <= 1 + len(STUDENT_T), f"{len(values)} values"
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return mean, mean, mean
+    margin = STUDENT_T[len(values) - 2] * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean, mean - margin, mean + margin

@@ -70,6 +70,10 @@ def numbered_task(task_id: str) -> Task:
     return Task(task_id, "fake", (Message("user", f"What is {task_id}?"),), "7")
 
 
+def labelled_task(task_id: str, **labels: str) -> Task:
+    return replace(numbered_task(task_id), labels=labels)
+
+
 def trajectory(
     index: int = 0,
     reward: float | None = 0.0,
@@ -238,6 +242,7 @@ class Saves:
             "step": stage.step,
             "policy_version": stage.policy_version,
             "curriculum": stage.curriculum_state(),
+            "label_weights": stage.label_state(),
             "ledger": stage.ledger_state(),
         }
 

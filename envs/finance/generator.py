@@ -107,8 +107,17 @@ class FinanceTasks:
             raise IndexError(f"finance task {index} of {self.size}")
         number, position = divmod(index, len(self._cells))
         cell = self._cells[position]
-        task_id = f"finance/{self.split}/{self.seed}/{cell_name(cell)}/{number}"
-        return as_task(cell.question(self.split, self._key, number), task_id, cell)
+        return as_task(cell.question(self.split, self._key, number), self.id_of(index), cell)
+
+    @property
+    def label_cycle(self) -> list[dict[str, str]]:
+        """The labels of the tasks, which repeat: task i has those at i modulo their number."""
+        return [cell_labels(cell) for cell in self._cells]
+
+    def id_of(self, index: int) -> str:
+        """The id of task `index`, without making it."""
+        number, position = divmod(index, len(self._cells))
+        return f"finance/{self.split}/{self.seed}/{cell_name(self._cells[position])}/{number}"
 
     @property
     def fingerprint(self) -> str:
@@ -126,6 +135,10 @@ class FinanceTasks:
 def cell_name(cell: Cell) -> str:
     """Example: "banking-net_interest_margin-5"."""
     return f"{cell.scene}-{cell.family}-{cell.level}"
+
+
+def cell_labels(cell: Cell) -> dict[str, str]:
+    return {"scene": cell.scene, "task": cell.family, "level": str(cell.level)}
 
 
 def as_task(question: Question, task_id: str, cell: Cell) -> Task:
@@ -152,7 +165,7 @@ def as_task(question: Question, task_id: str, cell: Cell) -> Task:
         env="finance",
         prompt=(Message("user", prompt),),
         answer=answer,
-        labels={"scene": cell.scene, "task": cell.family, "level": str(cell.level)},
+        labels=cell_labels(cell),
         metadata=metadata,
     )
 

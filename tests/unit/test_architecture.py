@@ -38,7 +38,7 @@ HOMES = {
     "datasets": ("envs/",),
     "wandb": ("rl/tracking.py",),
     "tensorboard": ("rl/tracking.py",),
-    "matplotlib": ("launch/plots.py",),
+    "matplotlib": ("launch/plots.py", "launch/curriculum_plots.py"),
     "omegaconf": ("configs/load.py",),
     "yaml": ("configs/load.py",),
     "rapidfuzz": ("configs/registry.py",),

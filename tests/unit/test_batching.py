@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,15 @@ def test_advantages_are_within_groups_and_faults_are_left_out() -> None:
     assert (batch.temperature, batch.max_tokens) == (0.7, 9)
     assert batch.learning_rate == learning_rate(config, 3)
     assert batch.algorithm is config.algorithm
+
+
+def test_the_weight_of_a_task_multiplies_its_advantages() -> None:
+    groups = [scored_group([1.0, 0.0]), scored_group([0.0, 1.0], group_id=1)]
+    groups[1] = replace(groups[1], task=numbered_task("hard"))
+    config = stage(algorithm=AlgorithmConfig(advantage="dr_grpo"))
+    batch = rl_batch(groups, config, 0, lambda task: 3.0 if task.id == "hard" else 0.5)
+    given = [float(sample.advantages[-1]) for sample in batch.samples]
+    assert given == pytest.approx([0.25, -0.25, -1.5, 1.5])
 
 
 def test_long_answers_lose_reward_only_where_the_algorithm_says_so() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as frame
-from benchmarks import loop_vs_trl, quickstart
+from benchmarks import curriculum_efficiency, loop_vs_trl, quickstart
 from benchmarks.figures import Bound, Figures, meets
 from benchmarks.loop_workload import (
     FIXED,
@@ -179,3 +179,21 @@ def test_the_quickstart_takes_its_gain_from_the_stages() -> None:
     figures = quickstart.figures_of(report)
     assert figures["gain_points"] == 50.0
     assert figures["pass_at_1_start"] == 0.0
+
+
+def test_the_curriculum_is_held_to_its_mean_over_seeds() -> None:
+    def arm(share: list[float] | None) -> dict[str, object]:
+        return {
+            "token_share": share,
+            "final_accuracy": [0.6, 0.5, 0.7],
+            "gradient_share": [0.9, 0.9, 0.9],
+            "token_shares": [0.5, 0.6] if share else [0.5, None],
+        }
+
+    for share, ok in (([0.55, 0.4, 0.7], True), ([0.61, 0.6, 0.62], False), (None, False)):
+        report = {"arms": {"pass_rate": arm(share)}, "profile_tokens": {"pass_rate": 900}}
+        figures = curriculum_efficiency.figures_of(report)
+        assert meets(figures, curriculum_efficiency.TARGET) is ok
+        assert figures["pass_rate/token_share"] == (share[0] if share else None)
+        assert figures["pass_rate/profile_tokens"] == 900
+        assert len([name for name in figures if "of_seed" in name]) == 2

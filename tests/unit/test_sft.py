@@ -13,6 +13,7 @@ from configs.schema import StageConfig, StageKind
 from envs.types import Demonstration
 from rl.controller import Progress
 from rl.curriculum import Mixture, UniformCurriculum
+from rl.label_weights import LabelWeights
 from rl.sft import SupervisedStage
 from rollout.types import IntArray
 from tests.fakes import FakeLearner, FakeTracker, Saves, World, numbered_task
@@ -82,6 +83,19 @@ def test_every_demonstration_comes_once_a_round_with_its_weight_and_rate() -> No
     assert [record.step for record in world.records] == [1, 2, 3, 4, 5]
     assert {record.kind for record in world.records} == {"sft"}
     assert world.total("tokens/trained") == sum(index % 4 + 1 for index in flat)
+
+
+def test_the_weight_of_a_label_multiplies_that_of_a_demonstration() -> None:
+    world, saves = World(), Saves()
+    stage = make_stage(world, saves)
+    stage.label_weights = LabelWeights({"": 1.0}, {})
+    stage.label_weights.weights = {"": 3.0}  # the label of a task without labels
+    asyncio.run(stage.run())
+    for batch in world.batches:
+        for sample in batch.samples:
+            assert sample.advantages[-1] == (1.5 if sample.token_ids[0] % 2 else 3.0)
+    assert world.records[0].metrics["label_weight/max"] == 3.0
+    assert saves.states[1]["label_weights"] == stage.label_weights.state()
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5])

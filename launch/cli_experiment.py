@@ -1,0 +1,58 @@
+"""`assay experiment`: comparisons of ways to train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from launch.cli_arguments import Overrides, Preset
+
+if TYPE_CHECKING:
+    from configs.load import LoadedConfig
+
+app = typer.Typer(help="Compare ways to train.", no_args_is_help=True)
+
+ARMS = "uniform,pruned,last_mean,pass_rate"
+
+
+@app.callback()
+def experiment() -> None:
+    """Compare ways to train."""
+
+
+@app.command()
+def curriculum(
+    preset: Preset = "curriculum_mix",
+    overrides: Overrides = None,
+    arms: Annotated[str, typer.Option(help="What to compare; the first is the measure.")] = ARMS,
+    seeds: Annotated[int, typer.Option(min=1, max=10, help="Runs an arm, from `seed` on.")] = 3,
+    tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of each run.")] = 400_000,
+    profile_tasks: Annotated[
+        int, typer.Option(min=0, help="Tasks to profile for pass_rate, counted in its tokens.")
+    ] = 0,
+    model: Annotated[
+        str, typer.Option(help="Model or checkpoint to start from; else the preset's SFT is run.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Folder of the runs and the report.")] = Path(
+        "runs/curriculum_experiment"
+    ),
+    local: Annotated[bool, typer.Option("--local", help="In one process, without Ray.")] = False,
+) -> None:
+    """Compare ways to choose tasks at equal generated tokens; interrupted, it goes on.
+
+    uniform is GRPO; pruned drops groups without a gradient (DAPO); last_mean has pools by the last
+    group's mean; pass_rate is the full curriculum.
+    """
+    from configs.load import load
+    from launch.experiment import Plan, run_experiment
+    from launch.train import run
+
+    def train(loaded: LoadedConfig, resume: bool) -> None:
+        if code := run(loaded, resume=resume, local=local):
+            raise typer.Exit(code)
+
+    plan = Plan(arms.split(","), seeds, tokens, profile_tasks, model, out)
+    run_experiment(load(preset, overrides or []), plan, train)
+    typer.echo((out / "report.md").read_text())

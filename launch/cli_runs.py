@@ -1,0 +1,88 @@
+"""Commands about a run that is under way: scale, drain, status, stop."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[
+    str, typer.Argument(help="A run's folder, or its name within runs/.", show_default=False)
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands to the command line."""
+    for command in (scale, drain, status, stop):
+        app.command()(command)
+
+
+def scale(
+    run: Run,
+    sizes: Annotated[
+        list[str], typer.Argument(metavar="ROLE=COUNT", help="Such as rollout=4 reward=2.")
+    ],
+) -> None:
+    """Change how many workers a running run has. The learner group keeps its size."""
+    from launch.control import Running
+    from launch.resize import parse_sizes
+
+    typer.echo(Running(find_run(run)).ask("scale", sizes=parse_sizes(sizes)))
+
+
+def drain(
+    run: Run,
+    worker: Annotated[str, typer.Argument(help="As `assay status` names it.", show_default=False)],
+    now: Annotated[
+        bool, typer.Option("--now", help="Hand back what it has instead of finishing it.")
+    ] = False,
+) -> None:
+    """Have one worker of a running run leave, without a replacement."""
+    from launch.control import Running
+
+    typer.echo(Running(find_run(run)).ask("drain", worker=worker, now=now))
+
+
+def status(
+    run: Run,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds.")] = False,
+) -> None:
+    """Who does what in a run that is under way, or how it ended."""
+    from rich.console import Console
+
+    from launch.control import Running
+    from launch.status import print_status
+
+    running, console = Running(find_run(run)), Console(highlight=False)
+    while True:
+        said = running.status()
+        if watch and not as_json:
+            console.clear()
+        if as_json:
+            typer.echo(json.dumps(said or {"under_way": False}))
+        else:
+            print_status(running.run_dir, said, console)
+        if not watch or said is None:
+            return
+        time.sleep(2)
+
+
+def stop(run: Run) -> None:
+    """Stop a run after the step under way, saved, to be resumed; a second time: at once."""
+    from launch.control import Running
+
+    typer.echo(Running(find_run(run)).ask("stop"))
+
+
+def find_run(run: str) -> Path:
+    """The folder of a run. Raises ConfigError where there is none."""
+    from configs.errors import ConfigError
+
+    for folder in (Path(run), Path("runs") / run):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise ConfigError(f"no run {run!r}: neither a run's folder nor a name in runs/")

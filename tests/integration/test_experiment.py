@@ -1,0 +1,125 @@
+"""`assay experiment curriculum` over real training: SFT, then arms that all begin with its model.
+
+Only the engine is not the real one (tests/integration/torch_engine.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from configs.load import LoadedConfig, load, save_unresolved
+from configs.schema import BuildConfig
+from launch.curriculum import read_picture, show
+from launch.experiment import ARMS, Plan, run_experiment
+from launch.local import local_fleets
+from launch.pipeline import Pipeline
+from launch.report import write_report
+from launch.train import CONFIG, prepare
+from rl.checkpoint import CheckpointStore, latest_checkpoint
+from rl.jsonl import read_log
+from rl.model import build_model
+from rl.tracking import FileTracker
+from tests.integration.torch_engine import start_torch_engine
+
+PRESET = """
+name: small
+model: {max_length: 128}
+learner: {token_budget: 1024}
+reward: {verifier: "tests.integration.torch_engine:EvenSum"}
+stages:
+  sft:
+    kind: sft
+    order: 1
+    steps: 2
+    batch_size: 4
+    tasks: {finance: {source: finance}}
+  reasoning:
+    kind: rl
+    order: 2
+    steps: 50
+    batch_size: 2
+    group_size: 4
+    max_tokens: 6
+    warmup_steps: 0
+    evaluate_every: 1
+    tasks: {finance: {source: finance, args: {size: 40}}}
+evaluation:
+  num_tasks: 3
+  samples: 2
+  max_tokens: 6
+  tasks: {finance: {source: finance, split: heldout}}
+"""
+TOKENS = 150
+
+
+class Trainer:
+    """Trains as `assay train --local` does, on engines in plain torch."""
+
+    def __init__(self) -> None:
+        self.trained: list[str] = []
+
+    def __call__(self, loaded: LoadedConfig, resume: bool) -> None:
+        self.trained.append(loaded.config.name)
+        run_dir = Path(loaded.config.output) / loaded.config.name
+        checkpoint = latest_checkpoint(run_dir / "checkpoints") if resume else None
+        setup = prepare(loaded, run_dir, checkpoint)
+        save_unresolved(loaded, run_dir / CONFIG)
+        tracker = FileTracker(run_dir, state=setup.state.tracker if setup.state else None)
+        (run_dir / "weights").mkdir(exist_ok=True)
+        store = CheckpointStore(run_dir / "checkpoints", keep=2)
+        pipeline = Pipeline(setup, store, tracker, run_dir / "weights")
+
+        async def go() -> None:
+            async with local_fleets(setup.config, setup.models, start_torch_engine) as fleets:
+                await pipeline.run(fleets)
+
+        try:
+            asyncio.run(go())
+        finally:
+            tracker.close()
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> LoadedConfig:
+    build = BuildConfig(
+        num_layers=1, hidden_size=64, intermediate_size=96, num_heads=2, num_kv_heads=1,
+        vocab_size=300,
+    )  # fmt: skip
+    build_model(build, 3, tmp_path / "model", ["Fees were 384 in 2021 and 512 in 2022. What?"])
+    (tmp_path / "small.yaml").write_text(PRESET)
+    return load(str(tmp_path / "small.yaml"), [f"model.path={tmp_path / 'model'}", "seed=3"])
+
+
+def test_all_arms_begin_alike_and_end_at_their_tokens(loaded: LoadedConfig, tmp_path: Path) -> None:
+    train = Trainer()
+    plan = Plan(tuple(ARMS), 1, TOKENS, profile_tasks=0, model="", out=tmp_path / "out")
+    run_experiment(loaded, plan, train)
+    assert train.trained == ["start", "seed_3"]
+    run_dir = plan.out / "seed_3"
+    lines = read_log(run_dir / "metrics.jsonl")
+    for arm in ARMS:
+        tokens = [line["tokens/generated"] for line in lines if line["stage"] == arm]
+        assert sum(tokens[:-1]) < TOKENS <= sum(tokens), arm
+    first = {line["stage"]: line for line in reversed(lines)}
+    same = [first[arm]["reward/mean"] for arm in ("uniform", "pruned")]
+    assert np.isfinite(same).all()
+    report = write_report(run_dir)
+    assert list(report.stages) == ["start", *ARMS]
+    assert report.groups.add_up
+    record = json.loads((plan.out / "report.json").read_text())
+    assert [curve["arm"] for curve in record["curves"]] == list(ARMS)
+    assert len({curve["accuracy"][0] for curve in record["curves"]}) == 1
+    assert all(curve["tokens"][-1] >= TOKENS for curve in record["curves"])
+
+    picture = read_picture(run_dir)  # pass_rate is the last arm
+    assert picture.stage == "pass_rate"
+    [summary] = picture.summaries
+    assert summary.tasks == 40
+    assert summary.pools["unseen"] < 40
+    show(picture, Console())
