@@ -274,10 +274,8 @@ def _build(model: ModelConfig) -> Iterator[Problem]:
 def _machine(config: RunConfig) -> Iterator[Problem]:
     learner, rollout = config.learner, config.rollout
     if learner.token_budget < config.model.max_length:
-        yield (
-            "learner.token_budget",
-            f"must hold one sequence of model.max_length, {config.model.max_length}",
-        )
+        length = config.model.max_length
+        yield "learner.token_budget", f"must hold one sequence of model.max_length, {length}"
     if (learner.gpus > 0) != (rollout.gpus > 0):
         yield "learner.gpus", "engines and learner ranks run on the same kind of device"
     if learner.flash_attention and not learner.gpus:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from configs.errors import AssayError, DataError, MissingCapability
-from launch import cli_curriculum, cli_experiment
+from launch import cli_curriculum, cli_experiment, cli_runs
 from launch.cli_arguments import Overrides, Preset
 
 app = typer.Typer(
@@ -151,6 +151,9 @@ def doctor() -> None:
 
     if not report(examine(), Console()):
         raise typer.Exit(MissingCapability.exit_code)
+
+
+cli_runs.add_commands(app)
 
 
 def main() -> None:

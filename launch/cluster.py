@@ -9,19 +9,21 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from configs.errors import ConfigError
 from configs.schema import RunConfig
 from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
 from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet
 from launch.models import Models, engine_settings
 from launch.pool import Pool
 from launch.remote import ask, end, within
+from launch.resize import describe, drain, resize
 from launch.states import Limits
 from launch.workers import Member, Report, Role
 from rl.publish import SharedMemoryTransfer, Transfer
@@ -60,6 +62,22 @@ class RayFleets:
         rollouts = self.rollouts
         rollouts.pool.join = lambda member: join(rollouts.engine(member))
         rollouts.pool.late = late
+
+    @property
+    def pools(self) -> dict[str, Pool]:
+        return {"rollout": self.rollouts.pool, "reward": self.rewards.pool}
+
+    def status(self, policy_version: int) -> dict[str, list[dict[str, Any]]]:
+        versions = {"rollout": policy_version}
+        return {role: describe(pool, versions.get(role)) for role, pool in self.pools.items()}
+
+    def scale(self, sizes: Mapping[str, int]) -> str:
+        if "rollout" in sizes and self.config.learner.colocate:
+            raise ConfigError("rollout workers that share the learner's GPUs keep their number")
+        return resize(self.pools, sizes)
+
+    def drain(self, worker: str, now: bool) -> str:
+        return drain(self.pools, worker, now)
 
     async def replace_learner(self, model: Path) -> None:
         for rank in self.learner.ranks:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +168,15 @@ class LocalFleets:
 
     def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
         """Nobody joins, and nothing is late."""
+
+    def status(self, policy_version: int) -> dict[str, list[dict[str, Any]]]:
+        return {}
+
+    def scale(self, sizes: Mapping[str, int]) -> str:
+        raise ConfigError("a run with --local keeps its size: everything is in one process")
+
+    def drain(self, worker: str, now: bool) -> str:
+        raise ConfigError("a run with --local keeps its workers: everything is in one process")
 
     async def replace_learner(self, model: Path) -> None:
         self.learner.close()

@@ -73,6 +73,18 @@ class Fleets(Protocol):
         answers that nobody waits for any more."""
         ...
 
+    def status(self, policy_version: int) -> dict[str, list[dict[str, Any]]]:
+        """The workers of each fleet that can be resized, as plain values."""
+        ...
+
+    def scale(self, sizes: Mapping[str, int]) -> str:
+        """Resize fleets and say what will be. Raises ConfigError where that cannot be done."""
+        ...
+
+    def drain(self, worker: str, now: bool) -> str:
+        """Let one worker leave. Raises ConfigError where that cannot be done."""
+        ...
+
     async def replace_learner(self, model: Path) -> None:
         """Start the learner anew on other weights, in place of the present one."""
         ...
@@ -123,6 +135,20 @@ class Pipeline:
         self._stop_requested = True
         if self._current is not None:
             self._current.stop_requested = True
+
+    def status(self) -> dict[str, Any]:
+        """Where the run is, as plain values; for `assay status`."""
+        stage = self._current
+        known: dict[str, Any] = {
+            "policy_version": stage.policy_version if stage else self.policy_version,
+            "stopping": self._stop_requested,
+            "stage": stage.name if stage else "",
+        }
+        if stage is not None:
+            known |= {"step": stage.step, "num_steps": stage.stage.steps}
+        if isinstance(stage, Controller):
+            known["groups"] = stage.ledger.counts()
+        return known
 
     async def run(self, fleets: Fleets) -> None:
         """Evaluate, then train and evaluate stage by stage. Raises Stopped when asked to stop."""

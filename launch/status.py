@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from launch.console import printable
 from rl.jsonl import read_log
@@ -36,7 +36,7 @@ def print_status(run_dir: Path, status: Mapping[str, Any] | None, console: Conso
 
 def _table(role: str, workers: list[Mapping[str, Any]]) -> Table:
     columns = ("state", "version", "under way", "done", "restarts", "left", "node", "pid")
-    table = Table(role, *columns, box=None)
+    table = Table(*(Column(name, no_wrap=True) for name in (role, *columns)), box=None)
     for worker in workers:
         version = "-" if worker["version"] is None else str(worker["version"])
         behind = f" ({worker['behind']} behind)" if worker["behind"] else ""

@@ -18,13 +18,16 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from configs.errors import AssayError, ConfigError, Stopped
 from configs.load import LoadedConfig, changed_keys, save_unresolved, to_yaml
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.console import Console, log_dir, quiet_output
+from launch.control import Command, controlled
 from launch.guidance import check_curriculum, load_guidance
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
 from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, starting_points
@@ -48,6 +51,8 @@ from rl.tracking import EVENTS, FileTracker, next_attempt, outside_sinks
 
 CONFIG = "config.yaml"
 INTERRUPTED = 130
+LAST_ANSWER_S = 0.5
+"""Between the answer to a second stop and the end."""
 
 _log = logging.getLogger(__name__)
 
@@ -194,13 +199,25 @@ async def _train(
     store = CheckpointStore(setup.run_dir / CHECKPOINTS, config.checkpoint.keep)
     with shared_folder(run_id) as weights:
         pipeline = Pipeline(setup, store, tracker, weights)
-        _stop_on_sigterm(pipeline.request_stop)
+        stop = Stop(pipeline.request_stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
         async with start(config, setup.models, logs, run_id, tracker.log_event) as fleets:
-            if start is _in_this_process:  # no deadlines: one may stay at a breakpoint
-                await pipeline.run(fleets)
-            else:
-                limit_s = config.deadlines.watchdog_s
-                await watched(pipeline.run(fleets), lambda: tracker.idle_s, limit_s)
+            commands: dict[str, Command] = {
+                "scale": lambda asked: fleets.scale(asked["sizes"]),
+                "drain": lambda asked: fleets.drain(asked["worker"], asked["now"]),
+                "stop": lambda asked: stop(),
+            }
+
+            def status() -> dict[str, Any]:
+                known = pipeline.status()
+                return {**known, "fleets": fleets.status(known["policy_version"])}
+
+            async with controlled(setup.run_dir, commands, status):
+                if start is _in_this_process:  # no deadlines: one may stay at a breakpoint
+                    await pipeline.run(fleets)
+                else:
+                    limit_s = config.deadlines.watchdog_s
+                    await watched(pipeline.run(fleets), lambda: tracker.idle_s, limit_s)
 
 
 def _on_ray(
@@ -258,12 +275,19 @@ def _free_name(run_dir: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _stop_on_sigterm(request_stop: Callable[[], None]) -> None:
-    """First SIGTERM: stop after the step under way, save, exit 6. A second one: now."""
-    loop = asyncio.get_running_loop()
+@dataclass(slots=True)
+class Stop:
+    """First SIGTERM, or `assay stop`: stop after the step under way, save, exit 6. Second: now."""
 
-    def first() -> None:
-        request_stop()
-        loop.remove_signal_handler(signal.SIGTERM)
+    request: Callable[[], None]
+    asked: bool = False
 
-    loop.add_signal_handler(signal.SIGTERM, first)
+    def __call__(self) -> str:
+        loop = asyncio.get_running_loop()
+        if self.asked:
+            loop.remove_signal_handler(signal.SIGTERM)
+            loop.call_later(LAST_ANSWER_S, os.kill, os.getpid(), signal.SIGTERM)
+            return "ending now; what was done since the last checkpoint is lost"
+        self.asked = True
+        self.request()
+        return "will stop after the step under way, saved; asked a second time it ends at once"

@@ -118,6 +118,16 @@ class Ledger:
     def dispatched(self) -> int:
         return self.next_id
 
+    def counts(self) -> dict[str, int]:
+        """Where all groups are: dispatched = trained + dropped + owed."""
+        return {
+            "dispatched": self.dispatched,
+            "trained": self.trained,
+            "dropped": sum(self.dropped.values()),
+            "owed": self.num_owed,
+            "duplicates": self.duplicates,
+        }
+
     def check_balance(self) -> None:
         """Assert that the sum closes: dispatched = trained + dropped + owed."""
         ended = self.trained + sum(self.dropped.values()) + len(self._owed)
