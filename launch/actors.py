@@ -29,6 +29,7 @@ from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Sampling
 if TYPE_CHECKING:
     from rl.types import Batch, LearnerSettings, StepResult
     from rollout.engine import Engine, EngineSettings, VllmEngine
+    from rollout.renderer import Renderer
 
 MAX_CONCURRENT_GROUPS = 10_000
 
@@ -49,12 +50,11 @@ class RolloutWorker:
     async def start(self, settings: EngineSettings, tokenizer: str, rollout_s: float) -> Place:
         """Start and warm up the engine, which holds the weights of `settings.model`."""
         from launch.environments import make_env
-        from rollout.renderer import Renderer
         from rollout.runner import Runner
 
         point("rollout.start")
         self._engine = await self.make_engine(settings)
-        self._runner = Runner(self._engine, Renderer(tokenizer), make_env, rollout_s)
+        self._runner = Runner(self._engine, self.make_renderer(tokenizer), make_env, rollout_s)
         return place()
 
     async def make_engine(self, settings: EngineSettings) -> Engine:
@@ -63,6 +63,11 @@ class RolloutWorker:
         engine = VllmEngine(settings)
         await engine.warm_up()
         return engine
+
+    def make_renderer(self, tokenizer: str) -> Renderer:
+        from rollout.renderer import Renderer
+
+        return Renderer(tokenizer)
 
     async def run(self, request: RolloutRequest) -> Group:
         point("rollout.before_run")
