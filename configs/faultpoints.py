@@ -100,6 +100,11 @@ def in_life(life: int) -> str:
     return "" if life and "@" in spec else spec
 
 
+def spare_new_processes() -> None:
+    """The same for all processes that are started from now on, after the whole run was."""
+    os.environ[VARIABLE] = in_life(1)
+
+
 def point(name: str, path: Path | None = None) -> None:
     """Fail here if a test asked for it. `path` is the file that `truncate` would cut.
 

@@ -101,6 +101,8 @@ class RolloutConfig:
 class LearnerConfig:
     ranks: int = 1
     """Learner ranks (data-parallel), fixed within a run."""
+    restarts: int = 2
+    """Times a run starts again from its last checkpoint by itself after a rank was lost."""
     cpus: int = 1
     """CPU cores that one rank reserves, and its threads on a machine without GPUs."""
     gpus: int = 0

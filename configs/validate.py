@@ -86,6 +86,7 @@ RANGES: Mapping[str, Range] = {
     "RolloutConfig.kv_cache_gib": POSITIVE,
     "RolloutConfig.gpu_memory_utilization": Range(above=0, high=1),
     "LearnerConfig.ranks": COUNT,
+    "LearnerConfig.restarts": NOT_NEGATIVE,
     "LearnerConfig.cpus": COUNT,
     "LearnerConfig.gpus": Range(low=0, high=1),
     "LearnerConfig.zero_stage": Range(low=0, high=3),

@@ -24,7 +24,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from configs.errors import AssayError, FaultBudgetSpent
+from configs.errors import AssayError, FaultBudgetSpent, LearnerLost
 from launch.faults import FaultClass, ProcessDied, RequestFailed
 from rollout.engine import EngineDead
 
@@ -112,10 +112,11 @@ async def end(actor: Any, gently: bool) -> None:
 
 
 async def within(seconds: float, who: str, what: str, reply: Awaitable[T]) -> T:
-    """Await a remote reply of an actor that nothing can replace.
+    """Await a remote reply of a learner rank, which nothing can replace within an attempt.
 
     Raises:
-        FaultBudgetSpent: it did not come in time, or the actor died; the message names it.
+        LearnerLost: it did not come in time, or the actor died; the message names it.
+        FaultBudgetSpent: the method raised.
         AssayError: what the actor itself raised of ours, unchanged.
     """
     try:
@@ -130,9 +131,9 @@ async def within(seconds: float, who: str, what: str, reply: Awaitable[T]) -> T:
             f"{who} failed in {what}: {type(cause).__name__}: {cause}"
         ) from error
     except RayActorError as error:
-        raise FaultBudgetSpent(f"{who} died during {what}: {first_line(error)}") from error
+        raise LearnerLost(f"{who} died during {what}: {first_line(error)}") from error
     except TimeoutError:
-        raise FaultBudgetSpent(f"{who} did not finish {what} within {seconds:g} s") from None
+        raise LearnerLost(f"{who} did not finish {what} within {seconds:g} s") from None
 
 
 def first_line(error: BaseException) -> str:

@@ -17,12 +17,13 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.errors import AssayError, ConfigError, Stopped
+from configs.errors import AssayError, ConfigError, LearnerLost, Stopped
+from configs.faultpoints import spare_new_processes
 from configs.load import LoadedConfig, changed_keys, save_unresolved, to_yaml
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
@@ -76,15 +77,8 @@ def run(loaded: LoadedConfig, resume: bool = False, new: bool = False, local: bo
     if new and run_dir.exists():
         run_dir.rename(_free_name(run_dir))
     checkpoint = _checkpoint_to_resume(run_dir, resume)
-    logs = log_dir(run_dir, next_attempt(run_dir)).resolve()
-    output = contextlib.nullcontext(sys.stdout) if local else quiet_output(logs / "driver.log")
     try:
-        with output as terminal:
-            setup = prepare(loaded, run_dir, checkpoint)
-            finished = _is_finished(setup)
-            if not finished:
-                save_unresolved(loaded, run_dir / CONFIG)
-                _attempt(setup, logs, Console(terminal, live=not local), local)
+        finished = _train_to_the_end(loaded, run_dir, checkpoint, local)
     except KeyboardInterrupt:
         resumable = (
             "continue with --resume" if has_checkpoint(run_dir / CHECKPOINTS) else "no checkpoint"
@@ -95,6 +89,35 @@ def run(loaded: LoadedConfig, resume: bool = False, new: bool = False, local: bo
         print(f"{run_dir} is finished: nothing was started")
     print(f"report: {run_dir / 'report.md'}")
     return 0
+
+
+def _train_to_the_end(
+    loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None, local: bool
+) -> bool:
+    """Train, in one attempt more for each lost learner rank; whether nothing was left to do.
+
+    All ranks hold parts of one state, so where one is lost all start again from the last
+    checkpoint, exactly as with --resume. Losses count anew once another checkpoint is made.
+    """
+    losses: list[LearnerLost] = []
+    while True:
+        logs = log_dir(run_dir, next_attempt(run_dir)).resolve()
+        output = contextlib.nullcontext(sys.stdout) if local else quiet_output(logs / "driver.log")
+        with output as terminal:
+            setup = prepare(loaded, run_dir, checkpoint)
+            if _is_finished(setup):
+                return True
+            save_unresolved(loaded, run_dir / CONFIG)
+            try:
+                _attempt(setup, logs, Console(terminal, live=not local), local, losses)
+                return False
+            except LearnerLost as loss:
+                before, checkpoint = checkpoint, latest_checkpoint(run_dir / CHECKPOINTS)
+                made_progress = before is None or before.path != (checkpoint or before).path
+                losses = [loss] if made_progress else [*losses, loss]
+                if checkpoint is None or len(losses) > loaded.config.learner.restarts:
+                    raise
+                spare_new_processes()
 
 
 def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None = None) -> Setup:
@@ -142,7 +165,9 @@ def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None =
     )
 
 
-def _attempt(setup: Setup, logs: Path, console: Console, local: bool) -> None:
+def _attempt(
+    setup: Setup, logs: Path, console: Console, local: bool, losses: Sequence[LearnerLost]
+) -> None:
     """Train to the end; however it ends, that is logged and reported."""
     config, run_dir = setup.config, setup.run_dir
     run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
@@ -150,6 +175,11 @@ def _attempt(setup: Setup, logs: Path, console: Console, local: bool) -> None:
     lengths = setup.state.tracker if setup.state else None
     tracker = FileTracker(run_dir, sinks, lengths, config.tracking.trajectories_per_step)
     memory = PeakMemory(run_id)
+    if losses:
+        tracker.log_event(
+            "fault", worker="learner", fault_class="infrastructure", cause=str(losses[-1]),
+            state="restarting", budget_left=config.learner.restarts - len(losses),
+        )  # fmt: skip
     status = "failed"
     try:
         with memory:
