@@ -156,6 +156,10 @@ class FleetConfig:
     """Times a group is asked for again after an error that lies in the data."""
     probe_every_s: float = 10.0
     """Have a worker generate one token when nothing was heard of it for so long."""
+    max_rollout_workers: int = 0
+    """Add and remove rollout workers by measured waiting, up to so many (0: only when asked to)."""
+    resources: dict[str, Any] = field(default_factory=dict)
+    """Custom Ray resources that each actor of a role reserves, such as {rollout: {rollout: 1}}."""
 
 
 @dataclass

@@ -18,9 +18,11 @@ import ray
 
 from configs.errors import ConfigError
 from configs.schema import RunConfig
+from launch.access import private_token, require_token
 from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
 from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet
 from launch.models import Models, engine_settings
+from launch.placement import actor_options, reserved
 from launch.pool import Pool
 from launch.remote import ask, end, within
 from launch.resize import describe, drain, resize
@@ -33,7 +35,6 @@ _log = logging.getLogger(__name__)
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
-SHARED_GPU = 0.5  # what engine and learner rank each reserve of a GPU they share
 
 
 @dataclass(slots=True)
@@ -111,8 +112,11 @@ def connected(config: RunConfig) -> Iterator[None]:
     """
     on_sigterm = signal.getsignal(signal.SIGTERM)
     private = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # 0700; Ray opens its own to everybody
+    private_token()
     if on_cluster():
-        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+        context = ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+        if context.dashboard_url:
+            require_token(f"http://{context.dashboard_url}")
     else:
         _start_local_cluster(config, private / "ray")
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in place, which exits at once
@@ -159,10 +163,9 @@ async def start_rollouts(
 ) -> RolloutFleet:
     """Start the engines; they hold the weights of `models.engine`. `serving` False: they wait for
     others, which have to be published to them."""
-    gpus = SHARED_GPU if config.learner.colocate else config.rollout.gpus
 
     def create(name: str, life: int) -> Any:
-        options = _options(config.rollout.cpus, gpus, run_id, life)
+        options = _options(config, "rollout", run_id, life)
         return RolloutActor.options(**options).remote(str(logs / f"{name}.log"))
 
     settings = engine_settings(config, models)
@@ -194,7 +197,7 @@ async def start_rewards(
     """Start the reward workers."""
 
     def create(name: str, life: int) -> Any:
-        options = _options(1, 0, run_id, life)
+        options = _options(config, "reward", run_id, life)
         return RewardActor.options(**options).remote(str(logs / f"{name}.log"))
 
     role = Role(
@@ -219,8 +222,7 @@ def _limits(config: RunConfig) -> Limits:
 
 async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str) -> RayLearnerGroup:
     """Start the learner ranks on the weights of `model`."""
-    gpus = SHARED_GPU if config.learner.colocate else config.learner.gpus
-    options = _options(config.learner.cpus, gpus, run_id)
+    options = _options(config, "learner", run_id)
     ranks: list[Any] = [
         LearnerActor.options(**options).remote(str(logs / f"learner_{rank}.log"))
         for rank in range(config.learner.ranks)
@@ -243,12 +245,15 @@ async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str)
     return RayLearnerGroup(ranks, config.deadlines)
 
 
-def _options(cpus: int, gpus: float, run_id: str, life: int = 0) -> dict[str, Any]:
-    return {
+def _options(config: RunConfig, role: str, run_id: str, life: int = 0) -> dict[str, Any]:
+    needs = reserved(config, role)
+    threads = round(needs["CPU"])
+    if not on_cluster():
         # On a machine of its own a run's roles take turns on the same cores, however many join.
-        "num_cpus": cpus if on_cluster() else 0,
-        "num_gpus": gpus,
-        "runtime_env": actor_environment(cpus, run_id, life),
+        needs = {"GPU": needs.get("GPU", 0.0)}
+    return {
+        **actor_options(needs),
+        "runtime_env": actor_environment(threads, run_id, life),
         "max_restarts": 0,  # the pool starts a new one, when it is time to
     }
 
