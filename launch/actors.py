@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ from configs.faultpoints import point
 from configs.schema import RewardConfig
 from launch.console import send_output_to
 from launch.machine import deepspeed_accelerator, free_port
+from launch.memory import private_folder
 from launch.remote import Place
+from launch.shipping import ByteArray, pack, unpack
 from rollout.engine import EngineDead
 from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Sampling
 
@@ -87,6 +89,12 @@ class RolloutWorker:
         with _leaving_if_dead():
             await self._engine.load_weights(Path(directory), version)
         point("rollout.after_load")
+
+    async def load_shipped(self, files: Mapping[str, ByteArray], version: int) -> None:
+        """The same, for weights that came through the object store from another machine."""
+        with private_folder() as directory:
+            unpack(files, directory)
+            await self.load_weights(str(directory), version)
 
     async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
         with _leaving_if_dead():
@@ -190,6 +198,14 @@ class LearnerRank:
 
     def write_weights(self, directory: str) -> None:
         self._learner.write_weights(Path(directory))
+
+    def export_weights(self) -> tuple[bool, dict[str, ByteArray]]:
+        """The weights as files in the object store, from where every machine can have them. Two
+        results: so a caller can wait for the first without fetching the second."""
+        with private_folder() as directory:
+            self.write_weights(str(directory / "weights"))
+            written = directory / "weights"
+            return True, pack(written) if written.is_dir() else {}
 
     def connect_engines(
         self, workers: list[Any], address: tuple[str, int], ranks_each: int, timeout_s: float

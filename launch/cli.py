@@ -58,7 +58,10 @@ def train(
 
     plan = make_plan(loaded)
     if dry_run:
+        from launch.dry_run import print_placement
+
         print_plan(plan)
+        print_placement(loaded.config, plan.machine)
         return
     require(plan)
     from launch.train import run

@@ -46,7 +46,7 @@ def submit(
     if config is not None:
         jobs.check_paths(preset, config.output, working_dir)
     client = jobs.connect(address)
-    command = jobs.train_command(preset, changes, ["--resume"] if resume else [])
+    command = jobs.command("train", preset, *changes, *(["--resume"] if resume else []))
     job = jobs.submit(client, command, working_dir.resolve(), config.name if config else preset)
     typer.echo(f"{job}: {command}", err=True)
     if wait:

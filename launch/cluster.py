@@ -16,17 +16,18 @@ from typing import Any
 
 import ray
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, MissingCapability
 from configs.schema import RunConfig
 from launch.access import private_token, require_token
 from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
-from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet
+from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet
 from launch.models import Models, engine_settings
-from launch.placement import actor_options, reserved
+from launch.placement import Node, actor_options, reserved
 from launch.pool import Pool
-from launch.remote import ask, end, within
+from launch.remote import ask, end, first_line, within
 from launch.resize import describe, drain, resize
 from launch.states import Limits
+from launch.transfers import NcclTransfer, ObjectStoreTransfer
 from launch.workers import Member, Report, Role
 from rl.publish import SharedMemoryTransfer, Transfer
 from rl.types import LearnerSettings
@@ -57,7 +58,7 @@ class RayFleets:
         on_gpus = self.config.rollout.gpus > 0 and self.config.learner.gpus > 0
         if on_gpus and not self.config.learner.colocate:
             return NcclTransfer(self.rollouts, self.config.rollout.gpus)
-        return SharedMemoryTransfer(folder)
+        return ObjectStoreTransfer() if on_cluster() else SharedMemoryTransfer(folder)
 
     def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
         rollouts = self.rollouts
@@ -113,14 +114,15 @@ def connected(config: RunConfig) -> Iterator[None]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     private = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # 0700; Ray opens its own to everybody
     private_token()
-    if on_cluster():
-        context = ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
-        if context.dashboard_url:
-            require_token(f"http://{context.dashboard_url}")
-    else:
-        _start_local_cluster(config, private / "ray")
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in place, which exits at once
     try:
+        if on_cluster():
+            context = ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+            if context.dashboard_url:
+                require_token(f"http://{context.dashboard_url}")
+        else:
+            _start_local_cluster(config, private / "ray")
+        # Ray has put its own handler in place, which exits at once.
+        signal.signal(signal.SIGTERM, on_sigterm)
         yield
     finally:
         ray.shutdown()
@@ -130,6 +132,28 @@ def connected(config: RunConfig) -> Iterator[None]:
 def on_cluster() -> bool:
     """Whether the run is on a cluster that was there before it."""
     return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def cluster_nodes() -> list[Node]:
+    """The machines of the cluster that RAY_ADDRESS names, with all they have.
+
+    Raises:
+        MissingCapability: it cannot be reached.
+    """
+    try:
+        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError) as error:
+        raise MissingCapability(
+            f"RAY_ADDRESS={os.environ['RAY_ADDRESS']} cannot be reached: {first_line(error)}"
+        ) from error
+    try:
+        return [
+            Node(node["NodeManagerHostname"], node["Resources"])
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+    finally:
+        ray.shutdown()
 
 
 def _start_local_cluster(config: RunConfig, folder: Path) -> None:

@@ -20,7 +20,7 @@ from launch.states import State
 from launch.workers import Member
 from rl.evaluate import GroupLost
 from rl.ledger import MAX_ATTEMPTS
-from rl.publish import WeightSource, WrongWeights
+from rl.publish import WrongWeights
 from rl.types import Batch, StepResult
 from rollout.runner import failed_sample
 from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Score
@@ -42,6 +42,11 @@ class RolloutWorker:
     async def load_weights(self, directory: Path, version: int) -> None:
         what = f"loading weights version {version}"
         await self._call("load_weights", str(directory), version, what=what)
+
+    async def load_shipped(self, files: Any, version: int) -> None:
+        """`files` is Ray's reference to what `RayLearnerGroup.export` left in the object store."""
+        what = f"loading weights version {version}"
+        await self._call("load_shipped", files, version, what=what)
 
     async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
         values: list[FloatArray] = await self._call(
@@ -194,6 +199,17 @@ class RayLearnerGroup:
     async def load(self, directory: Path) -> None:
         await self.call("load", "loading a checkpoint", str(directory))
 
+    async def export(self) -> Any:
+        """Leave the weights in the object store and return Ray's reference to them."""
+        replies = [rank.export_weights.options(num_returns=2).remote() for rank in self.ranks]
+        await asyncio.gather(
+            *(
+                within(self.deadlines.step_s, f"learner rank {number}", "exporting weights", done)
+                for number, (done, _) in enumerate(replies)
+            )
+        )
+        return replies[0][1]
+
     async def call(self, method: str, what: str, *args: Any) -> Any:
         """Call `method` on every rank; `what` tells what it does, should it fail."""
         replies = [
@@ -208,38 +224,3 @@ class RayLearnerGroup:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-@dataclass(slots=True)
-class NcclTransfer:
-    """Weights over NCCL to all engines at once; the sending rank drives them (launch/nccl.py).
-
-    The group is opened anew when engines have come or gone. One that starts between two publishes
-    waits for the next.
-    """
-
-    fleet: RolloutFleet
-    gpus_each: int
-    _connected: tuple[Any, ...] = ()
-
-    async def offer(self, learner: WeightSource, version: int) -> None:
-        assert isinstance(learner, RayLearnerGroup)
-        engines = self.fleet.ready()
-        actors = tuple(e.member.process.handle for e in engines if e.member.process is not None)
-        members = (*learner.ranks, *actors)
-        if members != self._connected:
-            deadline = self.fleet.deadlines.step_s
-            address = await within(
-                deadline, "learner rank 0", "answering", learner.ranks[0].address.remote()
-            )
-            await learner.call(
-                "connect_engines", "connecting to the engines",
-                list(actors), address, self.gpus_each, deadline,
-            )  # fmt: skip
-            self._connected = members
-        await learner.call("send_weights", "sending weights over NCCL", version)
-
-    async def deliver(self, engine: RolloutWorker, version: int) -> bool:
-        """The broadcast has delivered already, to those that were in the group."""
-        process = engine.member.process
-        return process is not None and process.handle in self._connected

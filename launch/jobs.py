@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,9 @@ def connect(address: str) -> Any:
     return client
 
 
-def train_command(preset: str, overrides: Sequence[str], flags: Sequence[str] = ()) -> str:
-    """What the cluster runs; the same as `ray job submit ... -- COMMAND`."""
-    return shlex.join((PYTHON, "-m", "launch.cli", "train", preset, *overrides, *flags))
+def command(*arguments: str) -> str:
+    """What the cluster runs; the same as `ray job submit ... -- assay ARGUMENTS`."""
+    return shlex.join((PYTHON, "-m", "launch.cli", *arguments))
 
 
 def check_paths(preset: str, output: str, working_dir: Path) -> None:
@@ -62,7 +62,7 @@ def check_paths(preset: str, output: str, working_dir: Path) -> None:
         raise ConfigError(f"{preset} must be a path within {working_dir}, which is what travels")
 
 
-def submit(client: Any, command: str, working_dir: Path, name: str) -> str:
+def submit(client: Any, entrypoint: str, working_dir: Path, name: str) -> str:
     """Start a job and return its id.
 
     Raises:
@@ -77,7 +77,7 @@ def submit(client: Any, command: str, working_dir: Path, name: str) -> str:
     }
     try:
         job: str = client.submit_job(
-            entrypoint=command, runtime_env=environment, metadata={"assay": name}
+            entrypoint=entrypoint, runtime_env=environment, metadata={"assay": name}
         )
     except (RuntimeError, ValueError) as error:
         raise _refused("the cluster", error) from None

@@ -95,6 +95,14 @@ def place_run(config: RunConfig, nodes: Iterable[Node]) -> Placement:
     return place(wanted, nodes)
 
 
+def describe(placement: Placement) -> list[str]:
+    """Example: "rollout: 2 on gpu-a, 1 on gpu-b"."""
+    return [
+        f"{role}: {', '.join(f'{count} on {node}' for node, count in nodes.items()) or 'nowhere'}"
+        for role, nodes in placement.where.items()
+    ]
+
+
 def _fits(needs: Resources, has: Resources) -> bool:
     return all(has.get(name, 0.0) >= amount - 1e-9 for name, amount in needs.items())
 

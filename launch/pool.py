@@ -43,6 +43,7 @@ class Pool:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _endings: set[asyncio.Task[None]] = field(default_factory=set)
     _failure: AssayError | None = None
     _closing: bool = False
 
@@ -66,10 +67,12 @@ class Pool:
     async def close(self) -> None:
         """End every worker, each in its own way."""
         self._closing = True
-        for task in self._tasks:
+        for task in self._tasks - self._endings:
             task.cancel()
         processes = [m.process for m in self.alive if m.process is not None]
-        await asyncio.gather(*(self.role.end(p.handle, True) for p in processes))
+        living = [p for p in processes if not p.given_up.done()]
+        await asyncio.gather(*(self.role.end(p.handle, p.place, True) for p in living))
+        await asyncio.gather(*self._endings)
 
     @property
     def alive(self) -> list[Member]:
@@ -247,16 +250,18 @@ class Pool:
             process, gently = member.process, not cause  # without one it leaves as it was told
             if not process.given_up.done():
                 process.given_up.set_result(cause or f"{member.name} has left")
-            self._spawn(self.role.end(process.handle, gently))
+            ending = self._spawn(self.role.end(process.handle, process.place, gently))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
     async def _start(self, member: Member) -> None:
         life = member.health.life
         handle = self.role.create(member.name, life)
         given_up = asyncio.get_running_loop().create_future()
-        member.process = Process(life, handle, given_up)
+        member.process = process = Process(life, handle, given_up)
         args, seconds = self.role.start_args, self.role.start_s
         try:
-            member.place = await self.call(
+            process.place = await self.call(
                 member, "start", *args, seconds=seconds, what="its start"
             )
         except WorkerLost:
@@ -332,10 +337,11 @@ class Pool:
             if not change.done():
                 change.set_result(None)
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import psutil
 import ray
 from ray.exceptions import (
     ActorUnschedulableError,
@@ -23,6 +24,7 @@ from ray.exceptions import (
     RayTaskError,
     WorkerCrashedError,
 )
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from configs.errors import AssayError, FaultBudgetSpent, LearnerLost
 from launch.faults import FaultClass, ProcessDied, RequestFailed
@@ -31,6 +33,8 @@ from rollout.engine import EngineDead
 T = TypeVar("T")
 
 STOP_S = 60.0
+GRACE_S = 10.0
+"""Between Ray's request that a process ends and its kill."""
 
 INFRASTRUCTURE = (
     ConnectionError,
@@ -100,8 +104,12 @@ async def ask(actor: Any, method: str, args: tuple[Any, ...]) -> Any:
         raise RequestFailed(named, fault_class(error)) from error
 
 
-async def end(actor: Any, gently: bool) -> None:
-    """See to it that an actor's process is gone; gently: after it has stopped its engine."""
+async def end(actor: Any, place: Place | None, gently: bool) -> None:
+    """See to it that an actor's process is gone; gently: after it has stopped its engine.
+
+    Ray asks a process to end. One that is stopped (SIGSTOP), or hangs where it cannot be asked,
+    keeps its memory and its GPU, so it is killed on its own machine.
+    """
     if gently:
         try:
             async with asyncio.timeout(STOP_S):
@@ -109,6 +117,30 @@ async def end(actor: Any, gently: bool) -> None:
         except (RayError, TimeoutError) as error:
             _log.warning("an actor did not stop by itself: %s", first_line(error))
     ray.kill(actor)
+    if place is not None and not gently:
+        here = NodeAffinitySchedulingStrategy(place.node, soft=False)
+        try:
+            async with asyncio.timeout(STOP_S):
+                await _KillProcess.options(scheduling_strategy=here).remote(place.pid)
+        except (RayError, TimeoutError) as error:  # its machine may be gone, and it with it
+            _log.warning("process %d may be left on %s: %s", place.pid, place.node, error)
+
+
+def _kill_process(pid: int) -> None:
+    """Give an actor's process the time to end, then kill it."""
+    try:
+        process = psutil.Process(pid)
+        if process.cmdline()[:1] != [] and not process.cmdline()[0].startswith("ray::"):
+            return  # the number belongs to somebody else by now
+        try:
+            process.wait(GRACE_S)
+        except psutil.TimeoutExpired:
+            process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+_KillProcess: Any = ray.remote(num_cpus=0, max_retries=0)(_kill_process)
 
 
 async def within(seconds: float, who: str, what: str, reply: Awaitable[T]) -> T:

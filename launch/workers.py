@@ -20,12 +20,12 @@ class Report(Protocol):
 class Role:
     """What the workers of a pool have in common. `create(name, life)` makes a process and returns
     at once; `ask(process, method, args)` has it do something and raises ProcessDied, RequestFailed
-    or an AssayError; `end(process, gently)` sees to it that it is gone."""
+    or an AssayError; `end(process, place, gently)` sees to it that it is gone."""
 
     name: str
     create: Callable[[str, int], Any]
     ask: Callable[[Any, str, tuple[Any, ...]], Awaitable[Any]]
-    end: Callable[[Any, bool], Awaitable[None]]
+    end: Callable[[Any, Any, bool], Awaitable[None]]
     start_args: tuple[Any, ...] = ()
     limits: Limits = field(default_factory=Limits)
     start_s: float = 600.0
@@ -42,6 +42,8 @@ class Process:
     handle: Any
     given_up: asyncio.Future[str]
     """Resolved with the cause when nobody is to wait for it any more."""
+    place: Any = None
+    """What `start` returned: where the process runs."""
 
 
 @dataclass(slots=True)
@@ -54,8 +56,10 @@ class Member:
     process: Process | None = None
     outstanding: int = 0
     served: int = 0
-    place: Any = None
-    """What `start` returned: where the process runs."""
+
+    @property
+    def place(self) -> Any:
+        return self.process.place if self.process else None
 
 
 def may_take(member: Member) -> bool:

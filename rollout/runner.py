@@ -7,14 +7,16 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from envs.types import Env, Message, Task
 from rollout.engine import Engine, GenerationFailed, PromptTooLong
-from rollout.renderer import Renderer
 from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Span, StopReason, Trajectory
+
+if TYPE_CHECKING:
+    from rollout.renderer import Renderer
 
 T = TypeVar("T")
 MakeEnv = Callable[[Task], Env]

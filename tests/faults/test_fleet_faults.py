@@ -8,14 +8,15 @@ fault has its line (tests/faults/trials.py). Most compare what was trained with 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from configs import faultpoints
@@ -126,18 +127,15 @@ def test_f04_too_few_workers_end_the_run_by_name(tmp_path: Path) -> None:
 
 
 def test_f05_a_stopped_worker(tmp_path: Path, undisturbed: Trial) -> None:
-    """Ray never notices; a probe does. What it would say later is nobody's any more."""
-    stopped: list[int] = []
+    """Ray never notices; a probe does. Its process is killed, though it cannot be asked to end."""
 
     async def disturb(trial: Trial) -> None:
         await trial.until(lambda: trial.controller.step >= 1, "step 1")
         await serving(trial)
-        stopped.append(pid(trial.pool.members[0]))
+        stopped = psutil.Process(pid(trial.pool.members[0]))
         kill(trial.pool.members[0], signal.SIGSTOP)
-        await trial.until(lambda: trial.pool.members[0].health.life == 1, "given up", 30)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(stopped[0], signal.SIGCONT)
         await back(trial)
+        await trial.until(lambda: not stopped.is_running(), "the stopped process gone", 30)
 
     trial = play(tmp_path / "run", disturb, {"rollout-0": SLOW, "rollout-1": SLOW})
     assert_same_training(trial, undisturbed)
@@ -190,11 +188,18 @@ def test_f10_a_late_duplicate_is_counted_and_dropped(tmp_path: Path, undisturbed
     async def disturb(trial: Trial) -> None:
         await trial.until(lambda: trial.controller.step >= 1, "step 1")
         await serving(trial)
-        member = trial.pool.members[0]
-        process = member.process
-        assert process is not None
-        process.given_up.set_result("the test does not wait for it")  # its process goes on
+        member, role = trial.pool.members[0], trial.pool.role
+        spared: list[tuple[Any, Any]] = []
+
+        async def spare(handle: Any, place: Any, gently: bool) -> None:
+            spared.append((handle, place))
+
+        trial.pool.role = replace(role, end=spare)
+        trial.pool.condemn(member, member.health.life, "rollout-0 is late, says the test")
         await trial.until(lambda: trial.controller.ledger.duplicates > 0, "a late answer")
+        trial.pool.role = role
+        for handle, place in spared:
+            await role.end(handle, place, False)
 
     trial = play(tmp_path / "run", disturb, {f"rollout-{i}": SLOW for i in range(2)})
     assert_same_training(trial, undisturbed)

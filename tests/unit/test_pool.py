@@ -78,7 +78,7 @@ class Machine:
             return (process.name, *args)
         return None
 
-    async def end(self, process: Process, gently: bool) -> None:
+    async def end(self, process: Process, place: Any, gently: bool) -> None:
         process.ended = process.ended or ("stopped" if gently else "killed")
         if process.hangs is None:  # a stopped process is killed once it goes on
             process.kill()
