@@ -21,15 +21,18 @@ from configs.schema import RunConfig
 from launch.access import private_token, require_token
 from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
 from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet
+from launch.gauges import RayGauges, values
 from launch.models import Models, engine_settings
 from launch.placement import Node, actor_options, reserved
 from launch.pool import Pool
 from launch.remote import ask, end, first_line, within
 from launch.resize import describe, drain, resize
+from launch.scaling import Scaler
 from launch.states import Limits
 from launch.transfers import NcclTransfer, ObjectStoreTransfer
 from launch.workers import Member, Report, Role
 from rl.publish import SharedMemoryTransfer, Transfer
+from rl.tracking import StepRecord
 from rl.types import LearnerSettings
 
 _log = logging.getLogger(__name__)
@@ -48,6 +51,10 @@ class RayFleets:
     learner: RayLearnerGroup
     logs: Path
     run_id: str
+    report: Report
+    gauges: RayGauges
+    scaler: Scaler | None
+    _seen: StepRecord | None = None
 
     @property
     def engines(self) -> RolloutFleet:
@@ -69,9 +76,27 @@ class RayFleets:
     def pools(self) -> dict[str, Pool]:
         return {"rollout": self.rollouts.pool, "reward": self.rewards.pool}
 
-    def status(self, policy_version: int) -> dict[str, list[dict[str, Any]]]:
+    def status(self, policy_version: int) -> dict[str, Any]:
         versions = {"rollout": policy_version}
-        return {role: describe(pool, versions.get(role)) for role, pool in self.pools.items()}
+        pools = self.pools.items()
+        return {
+            "fleets": {role: describe(pool, versions.get(role)) for role, pool in pools},
+            "deadlines_hit": {role: pool.deadlines_hit for role, pool in pools},
+        }
+
+    def observe(self, status: Mapping[str, Any], step: StepRecord | None) -> None:
+        self.gauges.set(values(status, step.metrics if step else {}))
+        if self.scaler is None:
+            return
+        pool = self.rollouts.pool
+        serving = [member for member in pool.staying if member.health.serves]
+        self.scaler.sample(sum(member.outstanding == 0 for member in serving), len(serving))
+        if step is not None and step is not self._seen and step.kind == "rl":
+            self._seen, workers = step, len(pool.staying)
+            wanted = self.scaler.step_done(step.metrics, workers)
+            if wanted != workers:
+                pool.resize(wanted)
+                self.report("scale", role="rollout", workers=wanted, before=workers)
 
     def scale(self, sizes: Mapping[str, int]) -> str:
         if "rollout" in sizes and self.config.learner.colocate:
@@ -98,7 +123,8 @@ async def ray_fleets(
             start_learner(config, models.source, logs, run_id),
             start_rewards(config, logs, run_id, report),
         )  # all at once: engines and ranks load while each other's do
-        yield RayFleets(config, rollouts, rewards, learner, logs, run_id)
+        gauges, scaler = RayGauges(config.name), make_scaler(config)
+        yield RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, scaler)
         await rewards.pool.close()
         await stop_engines(rollouts)
 
@@ -170,6 +196,14 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
         object_store_memory=OBJECT_STORE_BYTES,
         _temp_dir=str(folder),
     )
+
+
+def make_scaler(config: RunConfig) -> Scaler | None:
+    """The scaling policy that a configuration asks for, if any."""
+    fleet = config.fleet
+    if not fleet.max_rollout_workers:
+        return None
+    return Scaler(fleet.min_rollout_workers, fleet.max_rollout_workers)
 
 
 def no_report(kind: str, **fields: Any) -> None:

@@ -24,6 +24,7 @@ from launch.models import Models, engine_settings
 from launch.tasks import Verifier, load_verifier
 from rewards.scoring import score_group
 from rl.publish import SharedMemoryTransfer, Transfer
+from rl.tracking import StepRecord
 from rl.types import Batch, LearnerSettings, StepResult
 from rollout.engine import Engine, VllmEngine
 from rollout.runner import Runner
@@ -169,8 +170,11 @@ class LocalFleets:
     def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
         """Nobody joins, and nothing is late."""
 
-    def status(self, policy_version: int) -> dict[str, list[dict[str, Any]]]:
-        return {}
+    def status(self, policy_version: int) -> dict[str, Any]:
+        return {"fleets": {}}
+
+    def observe(self, status: Mapping[str, Any], step: StepRecord | None) -> None:
+        """There are no metrics to scrape, and nothing to resize."""
 
     def scale(self, sizes: Mapping[str, int]) -> str:
         raise ConfigError("a run with --local keeps its size: everything is in one process")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,17 +15,18 @@ from configs.errors import ConfigError, Stopped
 from configs.schema import RunConfig, StageConfig, StageKind, logprob_limit
 from configs.validate import enabled_stages
 from envs.types import Demonstration, Task
+from launch.fleets import Fleets
 from launch.guidance import Guidance
 from launch.models import Models, weights_of
 from rl.checkpoint import LEARNER_DIR, MODEL_DIR, Checkpoint, CheckpointStore, RunState
-from rl.controller import Controller, LearnerGroup, Parts, Progress
+from rl.controller import Controller, Parts, Progress
 from rl.curriculum import Mixture
-from rl.evaluate import Evaluator, Rollouts, Scorer
+from rl.evaluate import Evaluator
 from rl.export import copy_settings
 from rl.label_weights import pass_at_10_by_label
 from rl.ledger import Ledger
 from rl.provenance import Fingerprints, code_version, package_versions
-from rl.publish import Engines, Transfer, WeightPublisher, WeightSource
+from rl.publish import WeightPublisher
 from rl.sft import SupervisedStage
 from rl.tracking import START, EvaluationRecord, FileTracker
 from rollout.types import Group, IntArray
@@ -33,61 +34,6 @@ from rollout.types import Group, IntArray
 REFERENCES = "references"
 
 Stage = Controller | SupervisedStage
-
-
-class Learners(LearnerGroup, WeightSource, Protocol):
-    """All learner ranks as one."""
-
-    async def begin_stage(self, reference: Path | None) -> None:
-        """Forget the optimizer's moments; `reference` is the model of the KL term, if any."""
-        ...
-
-    async def load_reference(self, reference: Path | None) -> None: ...
-
-    async def save(self, directory: Path) -> None: ...
-
-    async def load(self, directory: Path) -> None: ...
-
-
-class Fleets(Protocol):
-    """What a run trains with: Ray actors (cluster.py) or this very process (local.py)."""
-
-    @property
-    def rollouts(self) -> Rollouts: ...
-
-    @property
-    def rewards(self) -> Scorer: ...
-
-    @property
-    def learner(self) -> Learners: ...
-
-    @property
-    def engines(self) -> Engines: ...
-
-    def transfer(self, folder: Path) -> Transfer:
-        """How weights travel from the learner to the engines; `folder` is in shared memory."""
-        ...
-
-    def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
-        """`join` brings an engine that starts during the run to the current weights; `late` counts
-        answers that nobody waits for any more."""
-        ...
-
-    def status(self, policy_version: int) -> dict[str, list[dict[str, Any]]]:
-        """The workers of each fleet that can be resized, as plain values."""
-        ...
-
-    def scale(self, sizes: Mapping[str, int]) -> str:
-        """Resize fleets and say what will be. Raises ConfigError where that cannot be done."""
-        ...
-
-    def drain(self, worker: str, now: bool) -> str:
-        """Let one worker leave. Raises ConfigError where that cannot be done."""
-        ...
-
-    async def replace_learner(self, model: Path) -> None:
-        """Start the learner anew on other weights, in place of the present one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,11 @@ from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.console import Console, log_dir, quiet_output
 from launch.control import Command, controlled
+from launch.fleets import Fleets
 from launch.guidance import check_curriculum, load_guidance
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
 from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, starting_points
-from launch.pipeline import REFERENCES, Fleets, Pipeline, Setup
+from launch.pipeline import REFERENCES, Pipeline, Setup
 from launch.report import write_report
 from launch.tasks import load_held_out, load_stages
 from launch.watchdog import watched
@@ -240,7 +241,9 @@ async def _train(
 
             def status() -> dict[str, Any]:
                 known = pipeline.status()
-                return {**known, "fleets": fleets.status(known["policy_version"])}
+                known |= fleets.status(known["policy_version"])
+                fleets.observe(known, tracker.last_step)
+                return known
 
             async with controlled(setup.run_dir, commands, status):
                 if start is _in_this_process:  # no deadlines: one may stay at a breakpoint

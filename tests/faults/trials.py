@@ -32,6 +32,7 @@ from configs.schema import (
 )
 from launch import cluster
 from launch.cluster import RayFleets, start_rewards, start_rollouts
+from launch.gauges import RayGauges
 from launch.memory import RUN_ID_VARIABLE
 from launch.models import Models
 from launch.pool import Pool
@@ -190,7 +191,8 @@ async def _run(
         start_rollouts(config, models, logs, run_id, report, serving=False),
         start_rewards(config, logs, run_id, report),
     )
-    fleets = RayFleets(config, rollouts, rewards, learner, logs, run_id)  # type: ignore[arg-type]
+    gauges = RayGauges(config.name)
+    fleets = RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, None)  # type: ignore[arg-type]
     publisher = WeightPublisher(
         fleets.engines, lambda: learner, fleets.transfer(weights), PROBES, 1e-4
     )
