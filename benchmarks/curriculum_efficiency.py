@@ -47,7 +47,7 @@ def figures_of(report: dict[str, Any]) -> Figures:
     """What the benchmark takes from a report.json of the experiment."""
     figures: Figures = {}
     for arm, found in report["arms"].items():
-        for name in ("token_share", "final_accuracy", "gradient_share"):
+        for name in ("token_share", "arrival", "final_accuracy", "gradient_share"):
             mean, low, high = found[name] or (None, None, None)
             figures |= {f"{arm}/{name}": mean, f"{arm}/{name}_low": low, f"{arm}/{name}_high": high}
         for number, share in enumerate(found["token_shares"]):

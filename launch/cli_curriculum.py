@@ -56,7 +56,9 @@ def show(
     from launch.curriculum import show as print_picture
 
     picture = read_picture(run)
-    print_picture(picture, Console(highlight=False, markup=False))
+    console = Console(highlight=False, markup=False)
+    console.width = max(console.width, 110)  # the table is of use only if its lines are whole
+    print_picture(picture, console)
     if png:
         from launch.curriculum_plots import draw_picture
 

@@ -32,6 +32,9 @@ def curriculum(
     profile_tasks: Annotated[
         int, typer.Option(min=0, help="Tasks to profile for pass_rate, counted in its tokens.")
     ] = 0,
+    pruned_batch_size: Annotated[
+        int, typer.Option(min=0, help="Groups a step of arms that prune; 0: the preset's.")
+    ] = 0,
     model: Annotated[
         str, typer.Option(help="Model or checkpoint to start from; else the preset's SFT is run.")
     ] = "",
@@ -53,6 +56,6 @@ def curriculum(
         if code := run(loaded, resume=resume, local=local):
             raise typer.Exit(code)
 
-    plan = Plan(arms.split(","), seeds, tokens, profile_tasks, model, out)
+    plan = Plan(arms.split(","), seeds, tokens, profile_tasks, model, out, pruned_batch_size)
     run_experiment(load(preset, overrides or []), plan, train)
     typer.echo((out / "report.md").read_text())

@@ -16,6 +16,9 @@ from rl.jsonl import read_log
 from rl.statistics import mean_interval
 from rl.tracking import METRICS, START
 
+NEAR = 0.01
+"""Of an accuracy: as good as there."""
+
 Interval = tuple[float, float, float]
 """Mean over seeds, and its 95 % interval."""
 
@@ -51,12 +54,18 @@ class Curve:
 @dataclass(frozen=True, slots=True)
 class ArmFigures:
     """An arm over all seeds. `token_shares` has, of each seed in order, the tokens that it took to
-    the first arm's final accuracy as a share of the first arm's tokens, None where it never came
-    there; `token_share` is their mean, None where one is missing."""
+    the first arm's final accuracy as a share of all tokens of the first arm, None where it never
+    came there; `token_share` is their mean, None where one is missing.
+
+    `arrivals` are the stricter measure: the tokens to NEAR of that accuracy by those that the first
+    arm itself took to there. A first arm that has long stopped rising flatters `token_shares` only.
+    """
 
     final_accuracy: Interval
     token_share: Interval | None
     token_shares: tuple[float | None, ...]
+    arrival: Interval | None
+    arrivals: tuple[float | None, ...]
     gradient_share: Interval
     steps: Interval
 
@@ -96,19 +105,29 @@ def compare(curves: Sequence[Curve]) -> dict[str, ArmFigures]:
 
 
 def _figures(curves: Sequence[Curve], base: Mapping[int, Curve]) -> ArmFigures:
-    shares = []
+    shares: list[float | None] = []
+    arrivals: list[float | None] = []
     for curve in curves:
         reference = base[curve.seed]
-        reached = curve.reached(float(isotonic(reference.accuracy)[-1]))
+        goal = float(isotonic(reference.accuracy)[-1])
+        reached, arrived = curve.reached(goal), curve.reached(goal - NEAR)
         shares.append(None if reached is None else reached / reference.tokens[-1])
-    known = [share for share in shares if share is not None]
+        own = reference.reached(goal - NEAR)
+        arrivals.append(None if arrived is None or not own else arrived / own)
     return ArmFigures(
         final_accuracy=mean_interval([float(isotonic(c.accuracy)[-1]) for c in curves]),
-        token_share=mean_interval(known) if len(known) == len(shares) else None,
+        token_share=_mean(shares),
         token_shares=tuple(shares),
+        arrival=_mean(arrivals),
+        arrivals=tuple(arrivals),
         gradient_share=mean_interval([c.gradient_share for c in curves]),
         steps=mean_interval([float(c.steps) for c in curves]),
     )
+
+
+def _mean(values: Sequence[float | None]) -> Interval | None:
+    known = [value for value in values if value is not None]
+    return mean_interval(known) if len(known) == len(values) else None
 
 
 def isotonic(values: Sequence[float]) -> NDArray[np.float64]:

@@ -110,7 +110,8 @@ def _of_set(summary: Summary) -> Iterable[str | Table]:
         f"drawn around a pass rate of {summary.target:.2f}"
     )
     columns = ("tasks", *POOLS, "pass@1", "pass@10")
-    table = Table(Column("", no_wrap=True), *columns, "pass rates, 0 to 1", box=None)
+    last = Column("pass rates", no_wrap=True)
+    table = Table(Column("", no_wrap=True), *columns, last, box=None)
     for part in slices(summary):
         table.add_row(
             printable(part.name),

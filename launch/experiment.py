@@ -18,7 +18,7 @@ from configs.errors import ConfigError
 from configs.load import LoadedConfig, load
 from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
-from launch.comparison import ArmFigures, Curve, compare, read_curves
+from launch.comparison import ArmFigures, Curve, Interval, compare, read_curves
 from launch.curriculum_plots import draw_curves
 from launch.models import weights_of
 from launch.profile import profile_stage
@@ -43,7 +43,13 @@ Train = Callable[[LoadedConfig, bool], None]
 class Plan:
     """What to compare. `tokens` is how many an arm generates; `profile_tasks` of the stage's tasks
     are profiled beforehand for pass_rate, whose tokens they count among; `model` is where all
-    start, empty: what the preset's stages before its RL stage make."""
+    start, empty: what the preset's stages before its RL stage make.
+
+    `pruned_batch_size` is the batch_size of arms that prune (0: the stage's). Theirs holds groups
+    with a gradient alone; uniform's holds all that were generated. With the same number for both,
+    an arm that prunes makes fewer and larger updates of its tokens, and the comparison is one of
+    batch sizes.
+    """
 
     arms: Sequence[str]
     seeds: int
@@ -51,6 +57,7 @@ class Plan:
     profile_tasks: int
     model: str
     out: Path
+    pruned_batch_size: int = 0
 
 
 def run_experiment(loaded: LoadedConfig, plan: Plan, train: Train) -> dict[str, ArmFigures]:
@@ -118,9 +125,11 @@ def _arm(
         args=stage.curriculum.args if own else {},
         seed_from=str((plan.out / PROFILE).absolute()) if arm in spent else "",
     )
+    prunes = not choice["keep_zero_variance"]
     return replace(
         stage,
         order=number,
+        batch_size=(prunes and plan.pruned_batch_size) or stage.batch_size,
         start_from=str(model) if number else "",  # the first one begins there in any case
         keep_zero_variance=choice["keep_zero_variance"],
         max_generated_tokens=plan.tokens - spent.get(arm, 0),
@@ -158,14 +167,19 @@ def render(plan: Plan, figures: Mapping[str, ArmFigures], spent: Mapping[str, in
         f"{plan.tokens:,} generated tokens an arm, {plan.seeds} seeds, mean and 95 % interval "
         "(Student's t over seeds).",
         "",
-        f"| Arm | Held-out pass@1 at the end | Tokens to the end of {first}, share | "
-        "Tokens with a gradient | Steps |",
-        "| --- | --- | --- | --- | --- |",
+        "| Arm | Held-out pass@1 at the end | Tokens to there | Arrival | Tokens with a gradient | "
+        "Steps |",
+        "| --- | --- | --- | --- | --- | --- |",
         *(
-            f"| {arm} | {_percent(f.final_accuracy)} | {_shares(f)} | "
-            f"{_percent(f.gradient_share)} | {f.steps[0]:.0f} |"
+            f"| {arm} | {_percent(f.final_accuracy)} | {_shares(f.token_share, f.token_shares)} | "
+            f"{_shares(f.arrival, f.arrivals)} | {_percent(f.gradient_share)} | {f.steps[0]:.0f} |"
             for arm, f in figures.items()
         ),
+        "",
+        f"Tokens to there: those at which an arm has the accuracy that {first} ends with, as a "
+        f"share of all that {first} generates; then each seed. Arrival, which does not flatter "
+        f"where {first} has long stopped rising: tokens to within a point of it, as a share of "
+        f"those that {first} itself needs to there. Curves are fitted to rise only.",
         "",
         *(f"{arm}: {tokens:,} of its tokens went to its profile." for arm, tokens in spent.items()),
         *([""] if spent else []),
@@ -174,13 +188,11 @@ def render(plan: Plan, figures: Mapping[str, ArmFigures], spent: Mapping[str, in
     return "\n".join(lines) + "\n"
 
 
-def _shares(figures: ArmFigures) -> str:
-    each = ", ".join("never" if s is None else f"{s:.1%}" for s in figures.token_shares)
-    if figures.token_share is None:
-        return each
-    return f"{_percent(figures.token_share)}; {each}"
+def _shares(mean: Interval | None, shares: Sequence[float | None]) -> str:
+    each = ", ".join("never" if share is None else f"{share:.1%}" for share in shares)
+    return f"{_percent(mean)}; {each}" if mean else each
 
 
-def _percent(interval: tuple[float, float, float]) -> str:
+def _percent(interval: Interval) -> str:
     mean, low, high = interval
     return f"{mean:.1%} ({low:.1%} to {high:.1%})"

@@ -47,8 +47,11 @@ class Seedable(Protocol):
     ) -> dict[str, Merged]: ...
 
 
-def load_guidance(config: RunConfig, name: str, mixture: Mixture[Any]) -> Guidance:
-    """What guides stage `name` over its tasks.
+def load_guidance(
+    config: RunConfig, name: str, mixture: Mixture[Any], resumed: bool = False
+) -> Guidance:
+    """What guides stage `name` over its tasks. One that is `resumed` is not seeded: all that it was
+    told is in the state that it is to be restored from.
 
     Raises:
         ConfigError: a name, keyword or value is wrong, or the curriculum cannot do what is asked.
@@ -70,7 +73,7 @@ def load_guidance(config: RunConfig, name: str, mixture: Mixture[Any]) -> Guidan
             f"{where}.label_weights.mode: the curriculum '{wanted.name}' draws by no weights; "
             f"set {where}.curriculum.name=pass_rate, or the mode to advantage"
         )
-    if not wanted.seed_from:
+    if resumed or not wanted.seed_from:
         return Guidance(curriculum, weights)
     return Guidance(curriculum, weights, _seed(curriculum, wanted.seed_from, f"{where}.curriculum"))
 

@@ -162,6 +162,7 @@ def _groups_section(report: Report) -> str:
     if generation is not None:
         costs = {f"dropped: {_cell(reason)}": cost for reason, cost in generation.dropped.items()}
         costs["trained"] = generation.trained
+        costs["**dispatched**"] = Cost(0, generation.tokens, 1.0, generation.seconds, 1.0)
     rows = [
         (fate, f"{n:,}", _percent(n / groups.dispatched), *_cost_of(costs.get(fate)))
         for fate, n in fates.items()

@@ -136,7 +136,12 @@ def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None =
             shutil.rmtree(run_dir / name, ignore_errors=True)  # of an attempt without a checkpoint
     models = prepare_models(config, run_dir)
     data = load_stages(config)
-    guidance = {name: load_guidance(config, name, mixture) for name, mixture in data.items()}
+    guidance = {
+        name: load_guidance(
+            config, name, mixture, resumed=state is not None and state.stage == name
+        )
+        for name, mixture in data.items()
+    }
     fingerprints = Fingerprints(
         data={
             "order": f"seed {config.seed}",

@@ -64,6 +64,8 @@ def make_curriculum(
     make = bind(target, args, f"{where}.args", given=("tasks", "seed", "batch_size"))
     try:
         made: Curriculum = make(tasks=tasks, seed=seed, batch_size=batch_size)
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}.args: {error}; correct {where}.args") from error
     return made

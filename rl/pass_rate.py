@@ -63,7 +63,7 @@ class PassRateCurriculum:
         promote: float = 0.8,
         demote: float = 0.6,
         give_up: float = 0.2,
-        retest_share: float = 0.03,
+        retest_share: float = 0.025,
         retest_after: int = 10,
         explore_share: float = 0.05,
         reserve: int = 16,
@@ -122,7 +122,7 @@ class PassRateCurriculum:
                 correct += score.reward >= self.pass_score
                 if version is None:
                     version = _version(trajectory)
-        number = bisect(self._starts, draw.index) - 1
+        number = bisect(self._starts, draw.index) - 1 if len(self.pools) > 1 else 0
         pools, index = self.pools[number], draw.index - self._starts[number]
         if samples < 2 or 2 * samples < len(group.trajectories):
             pools.faulted(index, group.task.id)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rl.estimates import BINS, estimate_pass_at_10
 from rl.pools import FAULTY_QUEUE, LEARNING, MASTERED, MOVES, POOLS, UNSEEN, TaskPools
+from rl.task_rows import NO_QUEUE
 
 _FAULTY_BIT = 0x80  # of a row's saved pool
 
@@ -51,8 +52,10 @@ def save(pools: TaskPools) -> dict[str, Any]:
         "labels": list(pools.index.names),
         "clock": pools.rows.clock,
         "drawn": pools.drawn,
+        "observed": pools.observed,
         "explored": pools.explored,
         "moves": list(pools.moves),
+        "alarms": list(pools.alarms),
         "mean_sum": pools.mean_sum,
         "pass_sums": np.array(pools.pass_sums),
         "under_way": np.array(list(pools.under_way.values()), np.int64),
@@ -65,8 +68,9 @@ def save(pools: TaskPools) -> dict[str, Any]:
 def restore(pools: TaskPools, state: Mapping[str, Any]) -> None:
     """Go on from a state of the very same tasks, in pools that were not used yet."""
     pools.signals.restore(state["signals"])
-    pools.drawn, pools.explored = state["drawn"], state["explored"]
-    pools.moves = list(state["moves"])
+    pools.drawn, pools.observed = state["drawn"], state["observed"]
+    pools.explored = state["explored"]
+    pools.moves, pools.alarms = list(state["moves"]), list(state["alarms"])
     _take(pools, state["rows"], state["clock"], state["under_way"])
     indices = pools.rows.column("indices")
     for row, copies in zip(state["under_way"].tolist(), state["copies"].tolist(), strict=True):
@@ -93,12 +97,13 @@ def merge(pools: TaskPools, state: Mapping[str, Any], found: NDArray[np.int64]) 
     passing = _pass_at_10(samples, correct)
     labels = pools.index.labels[rows["indices"]]
     pools.pass_sums = np.bincount(labels, passing, minlength=len(pools.index.names)).tolist()
-    signals = state["signals"]
-    by_name = dict(zip(state["labels"], signals["label_signals"].tolist(), strict=True))
-    own = pools.signals
+    own, signals = pools.signals, state["signals"]
     own.bin_signals, own.bin_groups = list(signals["bin_signals"]), list(signals["bin_groups"])
+    before = {name: number for number, name in enumerate(state["labels"])}
     for number, name in enumerate(pools.index.names):
-        own.label_signals[number] = by_name.get(name, own.label_signals[number])
+        if name in before:
+            own.label_signals[number] = signals["label_signals"][before[name]]
+            own.label_groups[number] = signals["label_groups"][before[name]]
     pools.refresh()
 
 
@@ -135,19 +140,24 @@ def _take(
     rows.fill(saved)
     rows.clock = clock
     stored = rows.column("pools")
-    faulty = stored & _FAULTY_BIT > 0
-    stored &= ~np.uint8(_FAULTY_BIT)
-    samples, correct = rows.counts()
-    bins = (1 + correct) * BINS // (2 + samples)
-    queues = np.where(stored == LEARNING, bins, stored.astype(np.int64) + BINS - MASTERED)
-    queues[faulty] = FAULTY_QUEUE
-    queues[under_way] = -1
+    queues = np.empty(rows.count, np.uint8)
+    for part in rows.parts():
+        pool = stored[part] & ~np.uint8(_FAULTY_BIT)
+        samples, correct = rows.counts(part)
+        bins = (1 + correct) * BINS // (2 + samples)
+        queue = np.where(pool == LEARNING, bins, pool + np.uint8(BINS - MASTERED))
+        queues[part] = np.where(stored[part] == pool, queue, FAULTY_QUEUE)
+        stored[part] = pool
+    queues[under_way] = NO_QUEUE
     rows.link(queues)
     pools.counts = np.bincount(stored, minlength=len(POOLS)).tolist()
     pools.counts[UNSEEN] += len(pools.index.labels) - rows.count
-    seen = stored != UNSEEN
-    labels = pools.index.labels[rows.column("indices")]
-    pools.seen = np.bincount(labels[seen], minlength=len(pools.index.names)).tolist()
+    labels, indices = pools.index.labels, rows.column("indices")
+    seen = np.zeros(len(pools.index.names), np.int64)
+    for part in rows.parts():
+        known = labels[indices[part][stored[part] != UNSEEN]]
+        seen += np.bincount(known, minlength=len(seen))
+    pools.seen = seen.tolist()
     _pass_over(pools)
 
 

@@ -8,8 +8,10 @@
 What a task was believed to be is forgotten when it comes back, so that it takes two visits more to
 leave again: pools do not flap. Mastered and unreachable tasks are tested again in turn, the one not
 tested for longest first, each pool in one draw of every `1 / retest_share` if a task has rested for
-long enough; so no task is lost, and none is sampled without end. Groups with too few verdicts say
-nothing about difficulty: the task keeps its pool, rests, and comes again on turns of their own.
+long enough; so no task is lost, and none is sampled without end. Where such tests find task after
+task forgotten, or within reach, up to a quarter of all draws tests that pool. Groups with too few
+verdicts say nothing about difficulty: the task keeps its pool, rests, and comes again on turns of
+their own.
 
 All other draws teach. Learning tasks lie in bins by pass rate. A bin is chosen in proportion to its
 tasks times its weight: the signal p (1 - p) measured in the groups drawn from it, times a band
@@ -59,8 +61,11 @@ _PROMOTED, _GIVEN_UP, _DEMOTED, _RETURNED = range(4)
 RESTING = (MASTERED_QUEUE, UNREACHABLE_QUEUE, FAULTY_QUEUE) = (BINS, BINS + 1, BINS + 2)
 
 _EXPLORE = 255  # a turn
-_REFRESH = 32  # observed groups from one look at all bins and labels to the next
+_FIRST_LOOKS, _LOOKS = 32, 128  # observed groups from one look at all bins and labels to the next
+_FIRST = 1024  # groups after which the first looks, more frequent, end
 _MOST_COPIES = 4  # of a task under way, before tested tasks come again early
+_TESTS = 8  # that an alarm remembers
+_ALARM = 0.2  # over which it sounds: two tests in short order moved a task
 _TRIES = 8  # to find a task of a label with a high weight
 
 _MASK = (1 << 64) - 1
@@ -92,15 +97,15 @@ class TaskPools:
         self.rows = TaskRows(len(index.labels), BINS + 3)
         self.moves = [0] * len(MOVES)
         self.explored = 0
-        self.signals = Signals(index.sizes)
+        self.signals = Signals(index.sizes, index.label_sets)
         self._key = key_of("pools", seed, index.name)
         self._turns = _turns(settings)
         self._labels, self._order = index.labels.data, index.order.data
         self._ends = index.starts[1:]
         self.places = index.starts[:-1].copy()  # the next to explore of each label
-        self._refresh_every = max(_REFRESH, len(index.names) // 8)
         self._table: list[list[tuple[float, float, int, int]]] = [[] for _ in range(MOST_TOTAL + 1)]
-        self.drawn = 0
+        self.alarms = [0.0, 0.0]  # share of late tests, of mastered and unreachable, that moved one
+        self.drawn = self.observed = 0
         self.under_way: dict[int, int] = {}  # index -> row
         self.copies: dict[int, int] = {}  # index -> draws under way beyond the first
         self.counts = [len(index.labels), 0, 0, 0]
@@ -122,6 +127,8 @@ class TaskPools:
             row = self._explore(luck)
         elif BINS <= turn < _EXPLORE and rows.sizes[turn] and self._rested(turn):
             row = rows.pop(turn)
+        elif max(self.alarms) > _ALARM and (queue := self._alarming(luck)):
+            row = rows.pop(queue)
         else:
             row = self._teach(luck)
             if row < 0:
@@ -130,6 +137,16 @@ class TaskPools:
 
     def _rested(self, queue: int) -> bool:
         return self.rows.waited(queue) >= self.settings.rest
+
+    def _alarming(self, luck: float) -> int:
+        """The queue to test out of turn because of what tests found lately, or 0."""
+        throw = luck * 2.0**26 % 1.0  # the lower half of the bits
+        for queue, alarm in zip((MASTERED_QUEUE, UNREACHABLE_QUEUE), self.alarms, strict=True):
+            share = alarm / 4 if alarm > _ALARM else 0.0
+            if throw < share:
+                return queue if self.rows.sizes[queue] and self._rested(queue) else 0
+            throw -= share
+        return 0
 
     def _unexplored(self) -> bool:
         return self.rows.count < len(self._labels)
@@ -228,6 +245,10 @@ class TaskPools:
             self.seen[label] += 1
             self.signals.of_new(label, signal)
         visits, after = self._remember(row, visits, pool, samples, correct, version)
+        if pool >= MASTERED:
+            self.alarms[pool - MASTERED] += (
+                (after != pool) - self.alarms[pool - MASTERED]
+            ) / _TESTS
         mean, pass_at_10, bin_, verdict = self._judge(*totals(visits))
         self.mean_sum += mean
         self.pass_sums[label] += pass_at_10
@@ -240,7 +261,9 @@ class TaskPools:
             self.counts[after] += 1
         if landed:
             rows.push(bin_ if after == LEARNING else BINS - MASTERED + after, row)
-        if rows.clock % self._refresh_every == 0:
+        self.observed += 1
+        every = _FIRST_LOOKS if self.observed < _FIRST else _LOOKS
+        if self.observed % max(every, len(self.seen) // 4) == 0:
             self.refresh()
 
     def faulted(self, index: int, task_id: str = "") -> None:
@@ -251,15 +274,14 @@ class TaskPools:
 
     def _land(self, index: int, task_id: str) -> tuple[int, bool]:
         """The row of a task that was under way, and whether it no longer is."""
-        assert index in self.under_way, f"task {index} was observed without being drawn"
         rows = self.rows
-        if index in self.copies:
-            row, landed = self.under_way[index], False
+        landed = not (self.copies and index in self.copies)
+        row = self.under_way.pop(index, -1) if landed else self.under_way[index]
+        assert row >= 0, f"task {index} was observed without being drawn"
+        if not landed:
             self.copies[index] -= 1
             if not self.copies[index]:
                 del self.copies[index]
-        else:
-            row, landed = self.under_way.pop(index), True
         if not rows.q[4 * row + ID]:
             rows.q[4 * row + ID] = hash_of(task_id)
         return row, landed
@@ -316,7 +338,7 @@ class TaskPools:
 
     def set_label_weights(self, weights: NDArray[np.float64]) -> None:
         """One weight for each label, in the order of `index.names`."""
-        self.signals.set_label_weights(weights)
+        self.signals.label_weights = weights
         self.refresh()
 
 

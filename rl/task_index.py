@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,7 +37,7 @@ def label_name(labels: Mapping[str, str]) -> str:
 
 def hash_of(task_id: str) -> int:
     """64 bits that stand for a task's id in a saved state."""
-    return key_of(task_id)
+    return int.from_bytes(blake2b(task_id.encode(), digest_size=8).digest(), "little")
 
 
 class TaskIndex:
@@ -83,12 +84,14 @@ class TaskIndex:
         return len(self.label_sets) - 1
 
     def _shuffled(self) -> NDArray[np.uint32]:
-        """By label, then by a 64-bit number of its own for each task, so that no tie is left."""
+        """Tasks by label, then by a random number of their own (36 bits), then by index."""
         order = np.argsort(self.labels, kind="stable").astype(np.uint32)
-        key = np.uint64(key_of("explore", self._seed, self.name))
+        key, low = np.uint64(key_of("explore", self._seed, self.name)), np.uint64(MAX_TASKS - 1)
         for start, end in zip(self.starts[:-1], self.starts[1:], strict=True):
-            keys = mix(order[start:end].astype(np.uint64) * _GOLDEN + key)
-            order[start:end] = order[start:end][np.argsort(keys)]
+            tasks = order[start:end].astype(np.uint64)
+            words = mix(tasks * _GOLDEN + key) & ~low | tasks
+            words.sort()  # words sort several times faster than indices do
+            order[start:end] = words & low
         return order
 
     def id_hashes(self) -> NDArray[np.uint64]:

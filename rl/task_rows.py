@@ -8,8 +8,8 @@ faster than elements of numpy arrays; whole columns are numpy's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ RECENT = 4  # visits that are remembered
 RING = (1 << LANE * RECENT) - 1
 MOST_SAMPLES = 255  # of one visit
 MOST_TOTAL = RECENT * MOST_SAMPLES
-ROW_BITS = 28  # a row's number, so that it fits into a word beside a stamp and one of 16 queues
+NO_QUEUE = 15
+PART = 1 << 18  # rows
+ROW_BITS = 28  # a row's number, so that it fits into a word beside a stamp and a queue
 
 # Where a row's fields lie, counted in fields of the same width: 4 of 64 bits, 8 of 32, 16 of 16.
 RECENT_VISITS, ID = 0, 1
@@ -34,12 +36,17 @@ _SAVED = {
     "draws": (np.uint16, DRAWS),
     "versions": (np.uint16, VERSION),
 }
+_ALL = slice(None)
 _LOW_BYTES = 0x00FF00FF00FF00FF
 _SUM_OF_LANES = 0x0001000100010001
 
 
-def totals(visits: int) -> tuple[int, int]:
-    """Samples and passes of the remembered visits, added up within one word."""
+@overload
+def totals(visits: int) -> tuple[int, int]: ...
+@overload
+def totals(visits: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+def totals(visits: Any) -> Any:
+    """Samples and passes of the remembered visits, the four of them added up within one word."""
     return (
         ((visits >> 8 & _LOW_BYTES) * _SUM_OF_LANES >> 48) & 0xFFFF,
         ((visits & _LOW_BYTES) * _SUM_OF_LANES >> 48) & 0xFFFF,
@@ -53,7 +60,7 @@ class TaskRows:
 
     def __init__(self, capacity: int, num_queues: int) -> None:
         assert capacity <= 1 << ROW_BITS, "task sets are limited to what rows can number"
-        assert num_queues <= 16
+        assert num_queues <= NO_QUEUE
         self._words = np.zeros(4 * capacity, np.uint64)  # untouched pages take no memory
         self._pools = np.zeros(capacity, np.uint8)
         self.q = self._words.data
@@ -115,15 +122,15 @@ class TaskRows:
         stride = 32 // np.dtype(dtype).itemsize
         return field[place::stride][: self.count]
 
-    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """`totals` of every row: [count] and [count]."""
-        visits = self.column("visits")
-        samples = np.zeros(self.count, np.int64)
-        correct = np.zeros(self.count, np.int64)
-        for lane in range(0, LANE * RECENT, LANE):
-            samples += (visits >> np.uint64(lane + 8) & np.uint64(255)).astype(np.int64)
-            correct += (visits >> np.uint64(lane) & np.uint64(255)).astype(np.int64)
-        return samples, correct
+    def parts(self) -> Iterator[slice]:
+        """All rows, some at a time: work in pieces that stay in the cache needs no large arrays."""
+        for start in range(0, self.count, PART):
+            yield slice(start, min(start + PART, self.count))
+
+    def counts(self, part: slice = _ALL) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """`totals` of every row, or of some: [count] and [count]."""
+        samples, correct = totals(self.column("visits")[part])
+        return samples.astype(np.int64), correct.astype(np.int64)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """29 bytes a row. Queues are rebuilt from the stamps."""
@@ -135,21 +142,28 @@ class TaskRows:
         for name in (*_SAVED, "pools"):
             self.column(name)[:] = saved[name]
 
-    def link(self, queue_of: NDArray[np.int64]) -> None:
-        """Put each row into the queue of this number, -1 being none, in order of stamps: [count].
+    def link(self, queue_of: NDArray[np.uint8]) -> None:
+        """Put each row into the queue of this number, or NO_QUEUE, in order of stamps: [count].
 
-        Stamps that the clock's 32 bits have wrapped round come last, as they were given last.
+        A stamp that is greater than the clock is older than the clock's last turn of 32 bits.
         """
-        rows = np.flatnonzero(queue_of >= 0)
-        age = np.uint32(self.clock & 0xFFFFFFFF) - self.column("stamps")[rows]
         # Queue, stamp and row in one word, which sorts several times faster than indices do.
-        words = queue_of[rows].astype(np.uint64) << np.uint64(32) | (~age).astype(np.uint64)
-        words = np.sort(words << np.uint64(ROW_BITS) | rows.astype(np.uint64))
-        rows = (words & np.uint64((1 << ROW_BITS) - 1)).astype(np.uint32)
+        words = np.empty(self.count, np.uint64)
+        now, stamps = np.uint32(self.clock & 0xFFFFFFFF), self.column("stamps")
+        for part in self.parts():
+            age = now - stamps[part]  # 1 is the youngest
+            word = queue_of[part].astype(np.uint64) << np.uint64(32) | (~age).astype(np.uint64)
+            rows = np.arange(part.start, part.stop, dtype=np.uint64)
+            words[part] = word << np.uint64(ROW_BITS) | rows
+        words.sort()
         following = self._words.view(np.uint32)[NEXT::8]
-        following[rows[:-1]] = rows[1:]
-        self.sizes = np.bincount(queue_of[rows], minlength=len(self.sizes)).tolist()
-        ends = np.cumsum(self.sizes)
-        for queue, (size, end) in enumerate(zip(self.sizes, ends.tolist(), strict=True)):
-            if size:
-                self.heads[queue], self.tails[queue] = int(rows[end - size]), int(rows[end - 1])
+        for part in self.parts():
+            rows = words[part.start : part.stop + 1] & np.uint64((1 << ROW_BITS) - 1)
+            following[rows[:-1]] = rows[1:]
+        sizes = np.bincount(queue_of, minlength=NO_QUEUE + 1)[:NO_QUEUE]
+        self.sizes = sizes[: len(self.sizes)].tolist()
+        for queue, end in enumerate(np.cumsum(self.sizes).tolist()):
+            if self.sizes[queue]:
+                mask = (1 << ROW_BITS) - 1
+                self.heads[queue] = int(words[end - self.sizes[queue]]) & mask
+                self.tails[queue] = int(words[end - 1]) & mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -112,6 +113,11 @@ def environment(**variables: str) -> dict[str, str]:
     }
 
 
+def _heed_interrupts() -> None:
+    """A shell has what it starts in the background ignore them, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def running(*arguments: str, fault: str = "", cwd: Path = ROOT) -> Iterator[Running]:
     """Start `assay ARGUMENTS`; when the block ends, none of its processes is left."""
@@ -123,6 +129,7 @@ def running(*arguments: str, fault: str = "", cwd: Path = ROOT) -> Iterator[Runn
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_interrupts,
     )
     try:
         yield Running(process, run_id)

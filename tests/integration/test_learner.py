@@ -82,6 +82,12 @@ def train(model: Path, tmp_path: Path) -> Callable[..., Outcome]:
 
 
 def assert_same(a: Outcome, b: Outcome, tolerance: float = 2e-5) -> None:
+    """Loss, gradient norm and weights, up to rounding.
+
+    Adam divides a gradient by its own size, so where one is nearly 0 its rounding shows in the
+    weight, by at most the learning rate (1e-3): single weights are held to a tenth of that, and
+    their mean difference to a ten-thousandth. A missing or doubled term moves nearly all of them.
+    """
     assert len(a.record["steps"]) == len(b.record["steps"])
     for one, other in zip(a.record["steps"], b.record["steps"], strict=True):
         assert one["tokens"] == other["tokens"]
@@ -89,7 +95,9 @@ def assert_same(a: Outcome, b: Outcome, tolerance: float = 2e-5) -> None:
         assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-4)
     assert a.weights.keys() == b.weights.keys()
     for name, value in a.weights.items():
-        np.testing.assert_allclose(value, b.weights[name], atol=tolerance, err_msg=name)
+        difference = np.abs(np.asarray(value) - np.asarray(b.weights[name]))
+        assert difference.max() < 1e-4, name
+        assert difference.mean() < 1e-7, name
     for one, other in zip(a.record["probes"], b.record["probes"], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
 

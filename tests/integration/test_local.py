@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from benchmarks import recompute_report
 from configs.errors import ConfigError, Stopped
 from configs.load import load
 from configs.schema import BuildConfig
@@ -23,7 +24,7 @@ from launch.local import local_fleets
 from launch.pipeline import Pipeline
 from launch.report import write_report
 from launch.train import prepare
-from rl.checkpoint import CheckpointStore, latest_checkpoint
+from rl.checkpoint import CheckpointStore, latest_checkpoint, load_state
 from rl.jsonl import read_log
 from rl.model import build_model
 from rl.tracking import FileTracker, StepRecord
@@ -151,13 +152,31 @@ def test_all_stages_run_and_everything_adds_up(train: Callable[..., Path], model
     assert list((run_dir / "weights").iterdir()) == []
 
 
+GUIDED = (
+    "stages.sft.label_weights.mode=loss",
+    "stages.reasoning.curriculum.name=pass_rate",
+    "stages.reasoning.label_weights.mode=sampling",
+    "stages.reasoning.tasks.finance.args={size: 12}",  # so few that tasks come again
+    "stages.reasoning.evaluate_every=3",
+    "evaluation.num_tasks=8",  # some are answered right, some not
+)
+WEIGHED = (
+    "stages.reasoning.curriculum.name=last_mean",
+    "stages.reasoning.label_weights.mode=advantage",
+)
+
+
+@pytest.mark.parametrize("changes", [(), GUIDED, WEIGHED], ids=["plain", "guided", "weighed"])
 @pytest.mark.parametrize("stop_after", [2, 3, 5, 7], ids=["sft", "sft's end", "rl", "rl's end"])
-def test_a_stopped_run_resumes_exactly(train: Callable[..., Path], stop_after: int) -> None:
-    through = train("through")
+def test_a_stopped_run_resumes_exactly(
+    train: Callable[..., Path], stop_after: int, changes: Sequence[str]
+) -> None:
+    through = train("through", *changes)
     with pytest.raises(Stopped):
-        train("stopped", stop_after=stop_after)
-    assert len(steps(train("stopped", resume=True))) == 7
+        train("stopped", *changes, stop_after=stop_after)
+    assert len(steps(train("stopped", *changes, resume=True))) == 7
     again = through.with_name("stopped")
+    assert_same_state(through, again)
     for one, other in zip(steps(through), steps(again), strict=True):
         timings = ("time", "elapsed_s")
         for name in one.keys() - {n for n in one if n.startswith("time/") or n in timings}:
@@ -172,10 +191,58 @@ def test_a_stopped_run_resumes_exactly(train: Callable[..., Path], stop_after: i
         for log in (read_log(run / "evaluations.jsonl") for run in (through, again))
     ]
     assert answers[0] == answers[1]
-    assert len(answers[0]) == 3
+    assert len(answers[0]) == 3 + ("stages.reasoning.evaluate_every=3" in changes)
     weights = final_weights(again)
     for name, value in final_weights(through).items():
         np.testing.assert_allclose(value, weights[name], atol=1e-6, err_msg=name)
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    """What was learnt of tasks and labels is the same to the last bit, arrays too."""
+    states = []
+    for run_dir in (one, other):
+        checkpoint = latest_checkpoint(run_dir / "checkpoints")
+        assert checkpoint is not None
+        states.append(load_state(checkpoint))
+    for part in ("curriculum", "label_weights", "ledger"):
+        np.testing.assert_equal(getattr(states[0], part), getattr(states[1], part), part)
+
+
+def test_weights_of_labels_follow_what_is_measured(train: Callable[..., Path]) -> None:
+    run_dir = train("guided", *GUIDED)
+    sft, rl = steps(run_dir)[:3], steps(run_dir)[3:]
+    assert len({line["label_weight/max"] for line in sft}) == 1, "no evaluation between them"
+    assert sft[0]["label_weight/max"] > 1, "the first evaluation came before"
+    assert len({line["label_weight/max"] for line in rl}) > 1
+    assert sum(line["curriculum/unseen"] < 12 for line in rl) == len(rl)
+    report = write_report(run_dir)
+    assert report.generation
+    assert report.generation.add_up
+    assert recompute_report.main([str(run_dir)]) == 0
+
+
+def test_another_curriculum_does_not_continue(train: Callable[..., Path]) -> None:
+    with pytest.raises(Stopped):
+        train("run", stop_after=5)
+    with pytest.raises(ConfigError, match="drew its tasks by the curriculum 'uniform'"):
+        train("run", "stages.reasoning.curriculum.name=pass_rate", resume=True)
+
+
+def test_a_run_seeds_the_curriculum_of_another(train: Callable[..., Path]) -> None:
+    first = train("first", *GUIDED)
+    train("second", *GUIDED, f"stages.reasoning.curriculum.seed_from={first}")
+    notices = read_log(first.with_name("second") / "events.jsonl")
+    [said] = [event["message"] for event in notices if event.get("source") == "curriculum"]
+    assert f"stage reasoning seeded from {first}; finance:" in said
+    before = steps(first)[-1]["curriculum/unseen"]
+    assert steps(first.with_name("second"))[3]["curriculum/unseen"] <= before
+    seeded = (*GUIDED, f"stages.reasoning.curriculum.seed_from={first}")
+    with pytest.raises(Stopped):
+        train("stopped", *seeded, stop_after=5)
+    assert_same_state(train("stopped", *seeded, resume=True), first.with_name("second"))
+    plain = train("plain", "stages.reasoning.enabled=false")
+    with pytest.raises(ConfigError, match="whose curriculum is uniform: only pass_rate"):
+        train("third", *GUIDED, f"stages.reasoning.curriculum.seed_from={plain}")
 
 
 def test_a_stage_is_evaluated_on_the_way(train: Callable[..., Path]) -> None:

@@ -185,6 +185,7 @@ def test_the_curriculum_is_held_to_its_mean_over_seeds() -> None:
     def arm(share: list[float] | None) -> dict[str, object]:
         return {
             "token_share": share,
+            "arrival": share,
             "final_accuracy": [0.6, 0.5, 0.7],
             "gradient_share": [0.9, 0.9, 0.9],
             "token_shares": [0.5, 0.6] if share else [0.5, None],

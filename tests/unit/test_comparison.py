@@ -55,6 +55,8 @@ def test_each_seed_is_measured_by_its_own_first_arm() -> None:
     assert figures["uniform"].token_shares == (1.0, 1.0)
     assert figures["better"].token_shares == (0.5, 0.25)
     assert figures["better"].token_share == pytest.approx(mean_interval([0.5, 0.25]))
+    assert figures["uniform"].arrivals == (1.0, 1.0)
+    assert figures["better"].arrivals == pytest.approx((0.39 / 0.8 / 0.975, 0.19 / 0.8 / 0.95))
     assert figures["better"].final_accuracy[0] == pytest.approx(0.8)
     assert figures["worse"].token_shares == (1.0, None)
     assert figures["worse"].token_share is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,10 +75,18 @@ def test_arms_differ_in_nothing_but_how_tasks_are_chosen(plan: Plan) -> None:
         *("uniform", "uniform", "pass_rate"),
     ]
     assert [stage.curriculum.args for stage in stages.values()] == [{}, {}, {"horizon": 9}]
+    assert {stage.batch_size for stage in stages.values()} == {16}
     for stage in stages.values():
         stage.order, stage.start_from, stage.keep_zero_variance = 0, "", False
         stage.curriculum = stages["uniform"].curriculum
         assert stage == stages["uniform"]
+
+
+def test_arms_that_prune_may_have_a_batch_size_of_their_own(plan: Plan) -> None:
+    train = Trainer()
+    run_experiment(load("curriculum_mix"), replace(plan, seeds=1, pruned_batch_size=6), train)
+    [(config, _)] = train.runs
+    assert [stage.batch_size for stage in config.stages.values()] == [16, 6, 6]
 
 
 def test_the_report_measures_by_the_first_arm(plan: Plan) -> None:
@@ -88,6 +97,7 @@ def test_the_report_measures_by_the_first_arm(plan: Plan) -> None:
     assert figures["pass_rate"].gradient_share == pytest.approx((0.8,) * 3)
     page = (plan.out / "report.md").read_text()
     assert "| pass_rate | 60.0% (60.0% to 60.0%) | 25.0% (25.0% to 25.0%); 25.0%, 25.0% |" in page
+    assert figures["uniform"].arrival == pytest.approx((1.0, 1.0, 1.0))
     record = json.loads((plan.out / "report.json").read_text())
     assert record["arms"]["pruned"]["token_shares"] == pytest.approx([0.5, 0.5])
     assert len(record["curves"]) == 6

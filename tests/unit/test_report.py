@@ -136,6 +136,7 @@ def test_the_page_says_where_generation_went_and_what_to_do(tmp_path: Path) -> N
     page = (tmp_path / "report.md").read_text()
     assert "| dropped: truncated | 2 | 33.3% | 20 | 10.0% | 3.0 | 37.5% |" in page
     assert "| trained | 4 | 66.7% | 175 | 87.5% | 5.0 | 62.5% |" in page
+    assert "| **dispatched** | 6 | 100.0% | 200 | 100.0% | 8.0 | 100.0% |" in page
     for said in ("75.0% of the generated tokens", "5 more are", "0.90 times", "raise max_tokens"):
         assert said in page
     assert "its sample has no verdict | yes |" in page
