@@ -39,6 +39,11 @@ _log = logging.getLogger(__name__)
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
+QUEUED = 1.25
+"""Samples that an engine is given, for each that it decodes at once: it always has a next one, and
+the rest can go to whoever is free first, one that joins among them."""
+MOST_SCORED = 64
+"""Groups that a reward worker is given at a time."""
 
 
 @dataclass(slots=True)
@@ -233,6 +238,7 @@ async def start_rollouts(
         ask=ask,
         end=end,
         start_args=(settings, str(models.engine), config.deadlines.rollout_s),
+        capacity=round(QUEUED * config.rollout.max_num_seqs),
         limits=_limits(config),
         start_s=START_S,
         probe_s=config.deadlines.turn_s,
@@ -264,6 +270,7 @@ async def start_rewards(
         ask=ask,
         end=end,
         start_args=(config.reward,),
+        capacity=MOST_SCORED,
         limits=_limits(config),
         start_s=START_S,
         probe_s=config.deadlines.turn_s,

@@ -82,7 +82,7 @@ class RolloutFleet:
         member = await self.pool.acquire()
         try:
             group: Group = await self.pool.request(
-                member, "run", request, number=request.group_id,
+                member, "run", request, number=request.group_id, weight=len(request.seeds),
                 seconds=self.deadlines.group_s, what=f"group {request.group_id}",
             )  # fmt: skip
         except WorkerLost as lost:
@@ -133,7 +133,7 @@ class RolloutFleet:
         self.pool.condemn(engine.member, engine.life, str(error))
 
     async def available(self) -> None:
-        await self.pool.acquire()
+        await self.pool.serving()
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from configs.errors import AssayError, FaultBudgetSpent
 from launch.faults import FaultClass, ProcessDied, RequestFailed, WorkerLost
-from launch.routing import LeastBusy
+from launch.routing import LeastBusy, Line
 from launch.states import LEAVE, TICK, Action, Event, Health, Kind, State, react
 from launch.workers import Member, Process, Report, Role, may_take
 
@@ -41,7 +41,8 @@ class Pool:
     deadlines_hit: int = 0
     _idle: LeastBusy = field(init=False)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    _line: Line = field(init=False)
+    _watching: list[asyncio.Future[None]] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _endings: set[asyncio.Task[None]] = field(default_factory=set)
     _failure: AssayError | None = None
@@ -49,6 +50,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         self._idle = LeastBusy(self._free_at)
+        self._line = Line(self._ready)
 
     async def open(self, count: int) -> None:
         """Start `count` workers and the supervision; returns when each is up or retired.
@@ -59,10 +61,14 @@ class Pool:
         """
         self.resize(count)
         self._spawn(self._tick())
-        while any(m.health.state in (State.RESTARTING, State.DEAD) for m in self.alive):
+        try:
+            while any(m.health.state in (State.RESTARTING, State.DEAD) for m in self.alive):
+                self.check()
+                await self._change()
             self.check()
-            await self._change()
-        self.check()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """End every worker, each in its own way."""
@@ -90,23 +96,45 @@ class Pool:
     # Requests
 
     async def acquire(self) -> Member:
-        """The serving worker with the fewest requests under way; waits where none serves.
+        """The serving worker with the least to do; who waits for one is served in order.
 
         Raises:
             FaultBudgetSpent: too few workers are left, or none served within the limit.
         """
         try:
             async with asyncio.timeout(self.role.wait_s):
-                while True:
+                await self._line.turn()
+        except TimeoutError:
+            raise FaultBudgetSpent(
+                f"no {self.role.name} worker was free within {self.role.wait_s:g} s: "
+                f"{self.summary()}"
+            ) from None
+        if self._failure is not None:
+            self._line.wake()  # the next one is to be told as well
+            raise self._failure
+        number = self._idle.pick()
+        assert number is not None, "its turn comes only when one is free"
+        return self.members[number]
+
+    async def serving(self) -> None:
+        """Wait until any worker serves, whatever it has to do.
+
+        Raises:
+            FaultBudgetSpent: as `acquire`.
+        """
+        try:
+            async with asyncio.timeout(self.role.wait_s):
+                while not any(member.health.serves for member in self.alive):
                     self.check()
-                    number = self._idle.pick()
-                    if number is not None:
-                        return self.members[number]
                     await self._change()
         except TimeoutError:
             raise FaultBudgetSpent(
                 f"no {self.role.name} worker served within {self.role.wait_s:g} s: {self.summary()}"
             ) from None
+
+    async def _change(self) -> None:
+        self._watching.append(change := asyncio.get_running_loop().create_future())
+        await change
 
     async def request(self, member: Member, method: str, *args: Any, **how: Any) -> Any:
         """`call` for the work that the pool is for: it counts as progress, or as a failure.
@@ -114,7 +142,9 @@ class Pool:
         Raises:
             WorkerLost, RequestFailed, AssayError: see `call`.
         """
+        weight = how.pop("weight", 1)
         member.outstanding += 1
+        member.load += weight
         self._offer(member)
         life, number = member.health.life, how.pop("number")
         try:
@@ -128,6 +158,7 @@ class Pool:
             raise
         finally:
             member.outstanding -= 1
+            member.load -= weight
             self._offer(member)
             if member.health.leaving and member.outstanding == 0:
                 self._tell(member, Event(Kind.EMPTIED))
@@ -318,24 +349,24 @@ class Pool:
 
     def _offer(self, member: Member) -> None:
         """A worker may be free, or not any more."""
-        if may_take(member):
-            self._idle.add(member.outstanding, member.number)
+        if self._free_at(member.number) is not None:
+            self._idle.add(member.load, member.number)
         self._announce()
 
     def _free_at(self, number: int) -> int | None:
         member = self.members[number]
-        return member.outstanding if may_take(member) else None
-
-    async def _change(self) -> None:
-        """Wait until a worker may be free, or its state is another."""
-        self._waiting.append(change := asyncio.get_running_loop().create_future())
-        await change
+        return member.load if may_take(member, self.role.capacity) else None
 
     def _announce(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for change in waiting:
+        """Wake the first in line if it is its turn, and whoever watches the states."""
+        watching, self._watching = self._watching, []
+        for change in watching:
             if not change.done():
                 change.set_result(None)
+        self._line.wake()
+
+    def _ready(self) -> bool:
+        return self._failure is not None or self._idle.pick() is not None
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(work)

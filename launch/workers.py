@@ -31,7 +31,9 @@ class Role:
     start_s: float = 600.0
     probe_s: float = 60.0
     wait_s: float = 1800.0
-    """Longest wait for any worker to serve."""
+    """Longest wait for a worker that is free."""
+    capacity: int = 10**9
+    """Load from which on a worker gets nothing new: what waits can go to whoever is free first."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,8 @@ class Member:
     number: int
     health: Health
     process: Process | None = None
-    outstanding: int = 0
+    outstanding: int = 0  # requests under way
+    load: int = 0  # the sum of their weights
     served: int = 0
 
     @property
@@ -62,8 +65,8 @@ class Member:
         return self.process.place if self.process else None
 
 
-def may_take(member: Member) -> bool:
+def may_take(member: Member, capacity: int) -> bool:
     """Whether a worker takes a request now; one that is suspect takes one at a time."""
     health = member.health
-    on_trial = health.state is State.SUSPECT and member.outstanding > 0
-    return health.takes_requests and not on_trial
+    limit = 1 if health.state is State.SUSPECT else capacity
+    return health.takes_requests and member.load < limit

@@ -21,7 +21,7 @@ import pytest
 
 from configs import faultpoints
 from configs.errors import FaultBudgetSpent
-from configs.schema import DeadlinesConfig, FleetConfig
+from configs.schema import DeadlinesConfig, FleetConfig, RolloutConfig
 from launch.states import State
 from tests.faults.trials import Trial, answers, kill, pid, play, small_cluster
 
@@ -101,9 +101,9 @@ def test_f03_a_worker_that_dies_while_it_loads_weights(
 
     trial = play(tmp_path / "run", disturb, {f"rollout-{i}": {"slow": 10} for i in range(2)})
     assert_same_training(trial, undisturbed)
-    causes = [fault["cause"] for fault in trial.events("fault")]
-    assert len(causes) == 2
-    assert all("during loading weights version 2" in cause for cause in causes)
+    faults = trial.events("fault")
+    assert {fault["worker"] for fault in faults} == {"rollout-0", "rollout-1"}
+    assert any("during loading weights version 2" in fault["cause"] for fault in faults)
 
 
 def test_f04_a_worker_that_never_starts(tmp_path: Path, undisturbed: Trial) -> None:
@@ -154,7 +154,10 @@ def test_f06_a_worker_that_fails_everything_but_probes(tmp_path: Path, undisturb
 
 
 def test_f07_a_slow_worker_gets_less(tmp_path: Path, undisturbed: Trial) -> None:
-    trial = play(tmp_path / "run", trouble={"rollout-0": {"slow": 10}}, workers=3)
+    trial = play(
+        tmp_path / "run", trouble={"rollout-0": {"slow": 10}},
+        rollout=RolloutConfig(workers=3, max_num_seqs=4),  # one group and a bit
+    )  # fmt: skip
     assert_same_training(trial, undisturbed)
     served = {member.name: member.served for member in trial.pool.members.values()}
     assert served["rollout-0"] < min(served["rollout-1"], served["rollout-2"])

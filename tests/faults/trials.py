@@ -187,10 +187,8 @@ async def _run(
 ) -> Trial:
     logs, learner = folder / "logs", Learner()
     report = tracker.log_event
-    rollouts, rewards = await asyncio.gather(
-        start_rollouts(config, models, logs, run_id, report, serving=False),
-        start_rewards(config, logs, run_id, report),
-    )
+    rollouts = await start_rollouts(config, models, logs, run_id, report, serving=False)
+    rewards = await start_rewards(config, logs, run_id, report)
     gauges = RayGauges(config.name)
     fleets = RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, None)  # type: ignore[arg-type]
     publisher = WeightPublisher(

@@ -147,6 +147,48 @@ def test_a_slow_worker_gets_less() -> None:
     assert seconds < 1.3 * 400 / 6, "three workers with two requests each, one a second"
 
 
+def test_what_waits_here_goes_to_whoever_is_free_first_in_order() -> None:
+    async def works(process: Process, number: int) -> str:
+        await asyncio.sleep(100 if process.name == "rollout-0" else 1)
+        return process.name
+
+    async def run() -> None:
+        pool = make_pool(Machine(works=works), capacity=2)
+        await pool.open(2)
+        taken: list[int] = []
+
+        async def one(number: int) -> str:
+            member = await pool.acquire()
+            taken.append(number)
+            name: str = await pool.request(
+                member, "run", number, number=number, seconds=500, what=f"group {number}"
+            )
+            return name
+
+        waiting = [asyncio.ensure_future(one(i)) for i in range(30)]
+        await asyncio.sleep(0.5)
+        assert len(taken) == 4, "two each"
+        waiting[7].cancel()
+        names = await asyncio.gather(*waiting, return_exceptions=True)
+        assert taken == [i for i in range(30) if i != 7]
+        assert names.count("rollout-0") == 2, "the slow one gets no third while it has two"
+
+    simulate(run())
+
+
+def test_a_joiner_gets_what_waits() -> None:
+    async def run() -> None:
+        pool = make_pool(Machine(seconds=10), capacity=1)
+        await pool.open(1)
+        requests = [asyncio.ensure_future(request(pool, i, 1000)) for i in range(12)]
+        await asyncio.sleep(1)
+        pool.resize(3)
+        names = Counter(name for name, _ in await asyncio.gather(*requests))
+        assert min(names.values()) >= 3
+
+    simulate(run())
+
+
 def test_a_killed_worker_loses_its_requests_at_once_and_comes_back() -> None:
     machine = Machine(seconds=50)
 
@@ -277,6 +319,21 @@ def test_below_the_minimum_everybody_is_told_why() -> None:
     simulate(run())
 
 
+def test_all_who_wait_in_line_are_told() -> None:
+    async def run() -> None:
+        machine = Machine(seconds=100)
+        pool = make_pool(machine, Limits(restarts=0), capacity=1)
+        await pool.open(1)
+        requests = [asyncio.ensure_future(request(pool, i, 1000)) for i in range(5)]
+        await asyncio.sleep(1)
+        machine.processes[0].kill()
+        outcomes = await asyncio.gather(*requests, return_exceptions=True)
+        assert isinstance(outcomes[0], WorkerLost)
+        assert all(isinstance(outcome, FaultBudgetSpent) for outcome in outcomes[1:])
+
+    simulate(run())
+
+
 def test_what_the_user_must_mend_is_not_tried_again() -> None:
     async def starts(process: Process) -> None:
         raise MissingCapability("no GPU")
@@ -298,7 +355,7 @@ def test_every_wait_for_a_worker_ends() -> None:
         pool = make_pool(Machine(), wait_s=60.0)
         pool.join = never
         await pool.open(1)
-        with pytest.raises(FaultBudgetSpent, match="served within 60 s: rollout-0 stale"):
+        with pytest.raises(FaultBudgetSpent, match="was free within 60 s: rollout-0 stale"):
             await pool.acquire()
 
     simulate(run())
