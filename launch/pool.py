@@ -46,6 +46,8 @@ class Pool:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _endings: set[asyncio.Task[None]] = field(default_factory=set)
     _failure: AssayError | None = None
+    _served_at: float = 0.0
+    _opened: bool = False
     _closing: bool = False
 
     def __post_init__(self) -> None:
@@ -66,6 +68,7 @@ class Pool:
                 self.check()
                 await self._change()
             self.check()
+            self._opened = True
         except BaseException:
             await self.close()
             raise
@@ -99,16 +102,9 @@ class Pool:
         """The serving worker with the least to do; who waits for one is served in order.
 
         Raises:
-            FaultBudgetSpent: too few workers are left, or none served within the limit.
+            FaultBudgetSpent: too few workers are left, or none served for too long.
         """
-        try:
-            async with asyncio.timeout(self.role.wait_s):
-                await self._line.turn()
-        except TimeoutError:
-            raise FaultBudgetSpent(
-                f"no {self.role.name} worker was free within {self.role.wait_s:g} s: "
-                f"{self.summary()}"
-            ) from None
+        await self._line.turn()
         if self._failure is not None:
             self._line.wake()  # the next one is to be told as well
             raise self._failure
@@ -117,20 +113,10 @@ class Pool:
         return self.members[number]
 
     async def serving(self) -> None:
-        """Wait until any worker serves, whatever it has to do.
-
-        Raises:
-            FaultBudgetSpent: as `acquire`.
-        """
-        try:
-            async with asyncio.timeout(self.role.wait_s):
-                while not any(member.health.serves for member in self.alive):
-                    self.check()
-                    await self._change()
-        except TimeoutError:
-            raise FaultBudgetSpent(
-                f"no {self.role.name} worker served within {self.role.wait_s:g} s: {self.summary()}"
-            ) from None
+        """Wait until any worker serves, whatever it has to do. Raises as `acquire` does."""
+        while not any(member.health.serves for member in self.alive):
+            self.check()
+            await self._change()
 
     async def _change(self) -> None:
         self._watching.append(change := asyncio.get_running_loop().create_future())
@@ -241,6 +227,16 @@ class Pool:
             await asyncio.sleep(TICK_S)
             for member in self.alive:
                 self._tell(member, TICK)
+            wanted = self._opened and (self._line or self._watching)
+            if any(m.health.serves for m in self.alive) or not wanted:
+                self._served_at = _now()
+            elif _now() - self._served_at > self.role.wait_s:
+                seconds = f"{self.role.wait_s:g} s"
+                self._fail(
+                    FaultBudgetSpent(
+                        f"no {self.role.name} worker served for {seconds}: {self.summary()}"
+                    )
+                )
 
     def _tell(
         self,

@@ -51,6 +51,9 @@ class Line:
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     _woken: asyncio.Future[None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     async def turn(self) -> None:
         """Wait for one's turn. Whoever has it takes a worker before anything else is awaited, and
         then calls `wake`."""

@@ -31,7 +31,7 @@ class Role:
     start_s: float = 600.0
     probe_s: float = 60.0
     wait_s: float = 1800.0
-    """Longest wait for a worker that is free."""
+    """Longest wait of any caller while no worker serves."""
     capacity: int = 10**9
     """Load from which on a worker gets nothing new: what waits can go to whoever is free first."""
 

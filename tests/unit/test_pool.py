@@ -355,7 +355,7 @@ def test_every_wait_for_a_worker_ends() -> None:
         pool = make_pool(Machine(), wait_s=60.0)
         pool.join = never
         await pool.open(1)
-        with pytest.raises(FaultBudgetSpent, match="was free within 60 s: rollout-0 stale"):
+        with pytest.raises(FaultBudgetSpent, match="served for 60 s: rollout-0 stale"):
             await pool.acquire()
 
     simulate(run())
