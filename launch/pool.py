@@ -16,7 +16,17 @@ from typing import Any
 from configs.errors import AssayError, FaultBudgetSpent
 from launch.faults import FaultClass, ProcessDied, RequestFailed, WorkerLost
 from launch.routing import LeastBusy, Line
-from launch.states import LEAVE, TICK, Action, Event, Health, Kind, State, react
+from launch.states import (
+    LEAVE,
+    TICK,
+    Action,
+    Event,
+    Health,
+    Kind,
+    State,
+    nothing_due,
+    react,
+)
 from launch.workers import Member, Process, Report, Role, may_take
 
 TICK_S = 0.25
@@ -223,14 +233,17 @@ class Pool:
     # Supervision
 
     async def _tick(self) -> None:
+        limits = self.role.limits
         while True:
             await asyncio.sleep(TICK_S)
-            for member in self.alive:
-                self._tell(member, TICK)
-            wanted = self._opened and (self._line or self._watching)
-            if any(m.health.serves for m in self.alive) or not wanted:
-                self._served_at = _now()
-            elif _now() - self._served_at > self.role.wait_s:
+            now, anyone = _now(), False
+            for member in self.members.values():
+                if not nothing_due(member.health, now, limits):
+                    self._tell(member, TICK)
+                anyone = anyone or member.health.serves
+            if anyone or not self._opened or not (self._line or self._watching):
+                self._served_at = now
+            elif now - self._served_at > self.role.wait_s:
                 seconds = f"{self.role.wait_s:g} s"
                 self._fail(
                     FaultBudgetSpent(
