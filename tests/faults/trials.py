@@ -47,10 +47,10 @@ from rollout.types import FloatArray, IntArray
 from tests.fakes import Saves, make_controller
 from tests.faults.stubs import TROUBLE, StubRenderer, StubRolloutActor, stub_logprobs
 
-LIMIT_S = 150.0
+LIMIT_S = 300.0
 """Longest time of a trial: every wait in it is bounded."""
 
-GONE_S = 60.0
+GONE_S = 180.0
 
 PROBES = [np.arange(n, dtype=np.int32) for n in (4, 7)]
 
@@ -110,7 +110,7 @@ class Trial:
     def steps(self) -> list[dict[str, Any]]:
         return read_log(self.folder / "metrics.jsonl")
 
-    async def until(self, reached: Callable[[], Any], what: str, seconds: float = 60) -> None:
+    async def until(self, reached: Callable[[], Any], what: str, seconds: float = 200) -> None:
         """Wait for an observed state."""
         deadline = time.monotonic() + seconds
         while not reached():
@@ -146,14 +146,19 @@ def play(
     folder: Path,
     disturb: Disturb | None = None,
     trouble: dict[str, dict[str, Any]] | None = None,
+    limit_s: float = LIMIT_S,
     **config: Any,
 ) -> Trial:
     """Play a stage, with `disturb` beside it, and check the invariants; what it raises comes."""
-    return asyncio.run(_play(folder, disturb, trouble or {}, trial_config(**config)))
+    return asyncio.run(_play(folder, disturb, trouble or {}, limit_s, trial_config(**config)))
 
 
 async def _play(
-    folder: Path, disturb: Disturb | None, trouble: dict[str, Any], config: RunConfig
+    folder: Path,
+    disturb: Disturb | None,
+    trouble: dict[str, Any],
+    limit_s: float,
+    config: RunConfig,
 ) -> Trial:
     model, weights = folder / "model", folder / "weights"
     weights.mkdir(parents=True)
@@ -164,7 +169,7 @@ async def _play(
     before = ray.available_resources()
     tracker = FileTracker(folder)
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit_s):
             trial = await _run(
                 folder, weights, disturb, config, models, run_id, tracker, time.monotonic()
             )
@@ -172,6 +177,7 @@ async def _play(
         tracker.close()
         await _nothing_is_left(run_id, before)
     check_invariants(trial)
+    assert trial.seconds < limit_s, "I7: every wait was bounded"
     return trial
 
 
@@ -260,7 +266,7 @@ def _belongs(process: psutil.Process, run_id: str) -> bool:
 
 
 def check_invariants(trial: Trial) -> None:
-    """I1 to I4, I6 and I7; I5 is checked when the actors are gone."""
+    """I1 to I4 and I6; I5 is checked when the actors are gone."""
     ledger, steps = trial.controller.ledger, trial.steps()
     ledger.check_balance()
     assert ledger.num_owed == 0, "I1: nobody owes anything at the end"
@@ -274,7 +280,6 @@ def check_invariants(trial: Trial) -> None:
     for fault in trial.events("fault"):
         for name in ("worker", "fault_class", "cause", "state", "budget_left"):
             assert name in fault, f"I6: a fault's line must have {name}: {fault}"
-    assert trial.seconds < LIMIT_S, "I7"
 
 
 @contextmanager
