@@ -27,8 +27,8 @@ from tests.faults.trials import Trial, answers, kill, pid, play, small_cluster
 
 pytestmark = pytest.mark.timeout(400)
 
-SLOW = {"slow": 20}
-"""Answers take seconds, so that a worker can be caught while it serves."""
+SLOW = {"slow": 10}
+"""Answers take a second or two, so that a worker can be caught while it serves."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,14 +78,13 @@ def test_f01_a_worker_that_is_killed_while_it_serves(tmp_path: Path, undisturbed
 
 def test_f02_a_worker_that_is_killed_while_idle(tmp_path: Path, undisturbed: Trial) -> None:
     async def disturb(trial: Trial) -> None:
-        trial.learner.step_s = 6.0  # synchronous: the engines wait for the learner
-        await trial.until(lambda: len(answers(trial)) == 1, "a first step")
+        trial.learner.may_step.clear()  # synchronous: the engines wait for the learner
+        await trial.until(lambda: trial.learner.waits, "a batch")
         assert all(member.outstanding == 0 for member in trial.pool.alive)
         kill(trial.pool.members[1])
-        await trial.until(lambda: trial.events("fault"), "noticed", seconds=5)
-        assert trial.controller.step == 0, "found by a probe, not by the next request"
-        trial.learner.step_s = 0.05
+        await trial.until(lambda: trial.events("fault"), "noticed, with no request to fail")
         await back(trial, 1)
+        trial.learner.may_step.set()
 
     trial = play(tmp_path / "run", disturb, max_staleness=0)
     assert_same_training(trial, undisturbed)
@@ -242,12 +241,12 @@ def test_up_and_down_while_it_runs(tmp_path: Path, undisturbed: Trial) -> None:
     """1 -> 3 -> 1 workers: joiners serve with current weights, leavers finish."""
 
     async def disturb(trial: Trial) -> None:
+        trial.learner.may_step.clear()
         await serving(trial)
         assert trial.fleets.scale({"rollout": 3}) == "rollout 1 -> 3, 2 starting"
-        for number in (1, 2):
-            await serving(trial, number)
-        behind = [m.health.version for m in trial.pool.alive]
-        assert None not in behind
+        await trial.until(lambda: sum(m.health.serves for m in trial.pool.alive) == 3, "three")
+        trial.learner.may_step.set()
+        await trial.until(lambda: all(m.served for m in trial.pool.alive), "all three at work")
         trial.fleets.scale({"rollout": 1})
         await trial.until(lambda: len(trial.pool.alive) == 1, "two have left")
 
@@ -270,8 +269,10 @@ def test_every_fault_point_of_a_worker(
     struck = {"rollout": [0, 1], "reward": [0]}[point.partition(".")[0]]
 
     async def disturb(trial: Trial) -> None:
-        if point == "rollout.probe":
-            trial.learner.step_s = 3.0  # silence, so that there are probes
+        if point == "rollout.probe":  # silence, so that there are probes
+            trial.learner.may_step.clear()
+            await trial.until(lambda: len({f["worker"] for f in trial.events("fault")}) == 2, "two")
+            trial.learner.may_step.set()
 
     trial = play(
         tmp_path / "run", disturb, max_staleness=0,

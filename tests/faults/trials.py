@@ -59,13 +59,18 @@ Disturb = Callable[["Trial"], Awaitable[None]]
 
 @dataclass
 class Learner:
-    """Its weights are the number of steps it has made."""
+    """Its weights are the number of steps it has made. A test may hold it before a step."""
 
     weights: float = 0.0
     step_s: float = 0.05
     batches: list[list[list[int]]] = field(default_factory=list)
+    may_step: asyncio.Event = field(default_factory=asyncio.Event)
+    waits: bool = False
 
     async def step(self, batch: Batch) -> StepResult:
+        self.waits = True
+        await self.may_step.wait()
+        self.waits = False
         await asyncio.sleep(self.step_s)
         self.weights += 1
         self.batches.append([sample.token_ids.tolist() for sample in batch.samples])
@@ -132,7 +137,7 @@ def trial_config(**fields: Any) -> RunConfig:
         "rollout": RolloutConfig(workers=fields.pop("workers", 2)),
         "reward": RewardConfig(workers=1, verifier="tests.faults.stubs:Parity"),
         "fleet": FleetConfig(probe_every_s=1.0),
-        "deadlines": DeadlinesConfig(0.5, 2.0, 5.0, 10.0, 60.0, 120.0),
+        "deadlines": DeadlinesConfig(0.5, 2.0, 20.0, 30.0, 60.0, 120.0),
     }
     sections |= {name: fields.pop(name) for name in list(fields) if name in sections}
     stage = StageConfig(
@@ -192,6 +197,7 @@ async def _run(
     started: float,
 ) -> Trial:
     logs, learner = folder / "logs", Learner()
+    learner.may_step.set()
     report = tracker.log_event
     rollouts = await start_rollouts(config, models, logs, run_id, report, serving=False)
     rewards = await start_rewards(config, logs, run_id, report)
