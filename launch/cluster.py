@@ -15,6 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    remove_placement_group,
+)
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from configs.errors import ConfigError, MissingCapability
 from configs.schema import RunConfig
@@ -114,6 +120,8 @@ class RayFleets:
     async def replace_learner(self, model: Path) -> None:
         for rank in self.learner.ranks:
             ray.kill(rank)
+        if self.learner.placement is not None:
+            remove_placement_group(self.learner.placement)
         self.learner = await start_learner(self.config, model, self.logs, self.run_id)
 
 
@@ -288,8 +296,11 @@ def _limits(config: RunConfig) -> Limits:
 async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str) -> RayLearnerGroup:
     """Start the learner ranks on the weights of `model`."""
     options = _options(config, "learner", run_id)
+    group = await _reserve_together(config) if on_cluster() and config.learner.ranks > 1 else None
     ranks: list[Any] = [
-        LearnerActor.options(**options).remote(str(logs / f"learner_{rank}.log"))
+        LearnerActor.options(**options, **_bundle(group, rank)).remote(
+            str(logs / f"learner_{rank}.log")
+        )
         for rank in range(config.learner.ranks)
     ]
     host, port = await within(START_S, "learner rank 0", "starting", ranks[0].address.remote())
@@ -307,7 +318,21 @@ async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str)
         reply = actor.start.remote(settings)
         starts.append(within(START_S, f"learner rank {rank}", "loading the model", reply))
     await asyncio.gather(*starts)
-    return RayLearnerGroup(ranks, config.deadlines)
+    return RayLearnerGroup(ranks, config.deadlines, group)
+
+
+async def _reserve_together(config: RunConfig) -> PlacementGroup:
+    """Room for all ranks, on as few machines as have it: they exchange gradients at every step."""
+    bundles = [reserved(config, "learner")] * config.learner.ranks
+    group = placement_group(bundles, strategy="PACK")
+    await within(START_S, "the cluster", "reserving room for the learner", group.ready())
+    return group
+
+
+def _bundle(group: PlacementGroup | None, rank: int) -> dict[str, Any]:
+    if group is None:
+        return {}
+    return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, rank)}
 
 
 def _options(config: RunConfig, role: str, run_id: str, life: int = 0) -> dict[str, Any]:

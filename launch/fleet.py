@@ -172,6 +172,8 @@ class RayLearnerGroup:
 
     ranks: Sequence[Any]
     deadlines: DeadlinesConfig
+    placement: Any = None
+    """Ray's placement group, where the ranks have one."""
 
     async def step(self, batch: Batch) -> StepResult:
         shared = ray.put(batch)  # one copy in the object store, whatever the number of ranks
