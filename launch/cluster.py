@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray.util.placement_group import (
     PlacementGroup,
@@ -28,11 +29,12 @@ from launch.access import private_token, require_token
 from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
 from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet
 from launch.gauges import RayGauges, values
+from launch.machine import GIB
 from launch.models import Models, engine_settings
 from launch.placement import Node, actor_options, reserved
 from launch.pool import Pool
 from launch.remote import ask, end, first_line, within
-from launch.resize import describe, drain, resize
+from launch.resize import check_room, describe, drain, resize
 from launch.scaling import Scaler
 from launch.states import Limits
 from launch.transfers import NcclTransfer, ObjectStoreTransfer
@@ -112,6 +114,11 @@ class RayFleets:
     def scale(self, sizes: Mapping[str, int]) -> str:
         if "rollout" in sizes and self.config.learner.colocate:
             raise ConfigError("rollout workers that share the learner's GPUs keep their number")
+        if not on_cluster():  # there, one without room waits for a machine to be added
+            adding = sizes.get("rollout", 0) - len(self.rollouts.pool.staying)
+            free_gpus = ray.available_resources().get("GPU", 0.0)
+            free_gib = psutil.virtual_memory().available / GIB
+            check_room(self.config, adding, free_gpus, free_gib)
         return resize(self.pools, sizes)
 
     def drain(self, worker: str, now: bool) -> str:

@@ -16,17 +16,7 @@ from typing import Any
 from configs.errors import AssayError, FaultBudgetSpent
 from launch.faults import FaultClass, ProcessDied, RequestFailed, WorkerLost
 from launch.routing import LeastBusy, Line
-from launch.states import (
-    LEAVE,
-    TICK,
-    Action,
-    Event,
-    Health,
-    Kind,
-    State,
-    nothing_due,
-    react,
-)
+from launch.states import LEAVE, TICK, Action, Event, Health, Kind, State, react
 from launch.workers import Member, Process, Report, Role, may_take
 
 TICK_S = 0.25
@@ -238,7 +228,7 @@ class Pool:
             await asyncio.sleep(TICK_S)
             now, anyone = _now(), False
             for member in self.members.values():
-                if not nothing_due(member.health, now, limits):
+                if not member.health.is_quiet(now, limits):
                     self._tell(member, TICK)
                 anyone = anyone or member.health.serves
             if anyone or not self._opened or not (self._line or self._watching):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.errors import ConfigError
+from configs.estimate import engine_memory, model_shape
+from configs.schema import RunConfig
 from launch.pool import Pool
 from launch.workers import Member
 
@@ -54,6 +56,26 @@ def resize(pools: Mapping[str, Pool], sizes: Mapping[str, int]) -> str:
         change = f", {abs(count - before)} {what}" if count != before else ", as it is"
         said.append(f"{role} {before} -> {count}{change}")
     return "; ".join(said)
+
+
+def check_room(config: RunConfig, adding: int, free_gpus: float, free_gib: float) -> None:
+    """Whether a machine of its own has room for more rollout workers.
+
+    Raises:
+        ConfigError: it has not; an engine that does not fit would take the others down with it.
+    """
+    if adding <= 0:
+        return
+    if config.rollout.gpus:
+        if (needed := adding * config.rollout.gpus) > free_gpus:
+            raise ConfigError(f"{adding} more engines need {needed} GPUs, {free_gpus:g} are free")
+        return
+    shape = model_shape(config.model)
+    each = sum(engine_memory(shape, config.model.dtype, config.rollout, 0).values()) if shape else 0
+    if adding * each > free_gib:
+        raise ConfigError(
+            f"{adding} more engines take about {adding * each:.1f} GiB, {free_gib:.1f} are free"
+        )
 
 
 def drain(pools: Mapping[str, Pool], name: str, now: bool) -> str:

@@ -108,6 +108,11 @@ class Health:
     def takes_weights(self) -> bool:
         return self.serves or self.state is State.STALE
 
+    def is_quiet(self, now: float, limits: Limits) -> bool:
+        """Whether a tick would change nothing: a shortcut for the many workers that are well."""
+        recent = now - self.heard < limits.probe_every_s
+        return self.state is State.HEALTHY and recent and self.restarts_left == limits.restarts
+
 
 Reaction = tuple[Health, tuple[Action, ...]]
 
@@ -136,15 +141,6 @@ def react(health: Health, event: Event, now: float, limits: Limits) -> Reaction:
     if health.serves:
         return _judge(_evidence(health, event, now), now, limits)
     return health, ()
-
-
-def nothing_due(health: Health, now: float, limits: Limits) -> bool:
-    """Whether a tick would change nothing: a shortcut for the many workers that are well."""
-    return (
-        health.state is State.HEALTHY
-        and now - health.heard < limits.probe_every_s
-        and health.restarts_left == limits.restarts
-    )
 
 
 def _evidence(health: Health, event: Event, now: float) -> Health:

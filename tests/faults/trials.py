@@ -40,7 +40,7 @@ from launch.workers import Member
 from rl.controller import Controller, Parts
 from rl.jsonl import read_log
 from rl.ledger import Ledger
-from rl.publish import WeightPublisher
+from rl.publish import SharedMemoryTransfer, WeightPublisher
 from rl.tracking import FileTracker
 from rl.types import Batch, StepResult
 from rollout.types import FloatArray, IntArray
@@ -203,9 +203,8 @@ async def _run(
     rewards = await start_rewards(config, logs, run_id, report)
     gauges = RayGauges(config.name)
     fleets = RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, None)  # type: ignore[arg-type]
-    publisher = WeightPublisher(
-        fleets.engines, lambda: learner, fleets.transfer(weights), PROBES, 1e-4
-    )
+    transfer = SharedMemoryTransfer(weights)
+    publisher = WeightPublisher(fleets.engines, lambda: learner, transfer, PROBES, 1e-4)
     controller = make_controller(config.stages["stage"], _NoWorld(), Saves())  # type: ignore[arg-type]
     controller.parts = Parts(rollouts, rewards, learner, publisher, tracker)
     fleets.attach(publisher.join, lambda answer: controller.ledger.late())
@@ -257,7 +256,8 @@ async def _nothing_is_left(run_id: str, before: dict[str, float]) -> None:
     while True:
         left = [p for p in psutil.process_iter() if _belongs(p, run_id)]
         now = ray.available_resources()
-        taken = {n: v for n, v in before.items() if n != "object_store_memory" and now.get(n) != v}
+        shared = ("object_store_memory", "memory")
+        taken = {n: v for n, v in before.items() if n not in shared and now.get(n, 0) < v}
         if not left and not taken:
             return
         assert time.monotonic() < deadline, f"left behind: {left}, taken: {taken}"

@@ -16,10 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 from configs.errors import ConfigError, FaultBudgetSpent
+from configs.schema import RolloutConfig, RunConfig
 from launch import control
 from launch.cli import app
 from launch.control import Running, controlled
-from launch.resize import describe, drain, parse_sizes, resize
+from launch.resize import check_room, describe, drain, parse_sizes, resize
 from launch.workers import Member
 from tests.fakes import simulate
 from tests.unit.test_pool import Machine, make_pool, until
@@ -178,6 +179,18 @@ def test_a_size_that_cannot_be_had_changes_nothing(sizes: dict[str, int], reason
         }  # fmt: skip
 
     simulate(run())
+
+
+def test_engines_without_room_are_refused() -> None:
+    cpu = RunConfig()
+    check_room(cpu, 2, free_gpus=0, free_gib=100)
+    check_room(cpu, -3, free_gpus=0, free_gib=0)
+    with pytest.raises(ConfigError, match=r"2 more engines take about \d+\.\d GiB, 1\.0 are free"):
+        check_room(cpu, 2, free_gpus=0, free_gib=1.0)
+    gpu = RunConfig(rollout=RolloutConfig(gpus=2))
+    check_room(gpu, 2, free_gpus=4, free_gib=1.0)
+    with pytest.raises(ConfigError, match="2 more engines need 4 GPUs, 3 are free"):
+        check_room(gpu, 2, free_gpus=3, free_gib=100)
 
 
 def test_up_down_and_out() -> None:

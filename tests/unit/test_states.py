@@ -8,18 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launch.states import (
-    LEAVE,
-    TICK,
-    Action,
-    Event,
-    Health,
-    Kind,
-    Limits,
-    State,
-    nothing_due,
-    react,
-)
+from launch.states import LEAVE, TICK, Action, Event, Health, Kind, Limits, State, react
 
 LIMITS = Limits(restarts=2, failed_requests=3, probe_every_s=10, backoff_s=1, stable_s=300)
 
@@ -216,7 +205,7 @@ def test_what_holds_after_any_order_of_events(
             assert worker.now >= before.restart_at
         if after.state in (State.DEAD, State.RETIRED):
             assert ended_life == after.life
-        if nothing_due(after, worker.now, LIMITS):
+        if after.is_quiet(worker.now, LIMITS):
             assert react(after, TICK, worker.now, LIMITS) == (after, ())
         assert 0 <= after.restarts_left <= LIMITS.restarts
         assert after.takes_requests <= after.serves <= after.takes_weights
