@@ -344,7 +344,7 @@ def _bundle(group: PlacementGroup | None, rank: int) -> dict[str, Any]:
 
 def _options(config: RunConfig, role: str, run_id: str, life: int = 0) -> dict[str, Any]:
     needs = reserved(config, role)
-    threads = round(needs["CPU"])
+    threads = round(needs.get("CPU", 1))
     if not on_cluster():
         # On a machine of its own a run's roles take turns on the same cores, however many join.
         needs = {"GPU": needs.get("GPU", 0.0)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 import sys
 import time
@@ -14,13 +15,15 @@ from typing import Any
 from configs.errors import AssayError, ConfigError, FaultBudgetSpent
 from launch.access import HELP, private_token, require_token
 
-EXCLUDED = ("/runs/", "/.git/", "/.venv/", "**/__pycache__/", "**/.mypy_cache/", "**/.ruff_cache/")
+EXCLUDED = ("/runs/", "/.git/", "/.venv/", "/.hypothesis/", "**/__pycache__/", "**/.*_cache/")
 """What of the working directory does not travel to the cluster."""
 
 SAVE_S = 1800
 """How long a job that is asked to stop may take to finish its step and save."""
 
 POLL_S = 1.0
+READY_S = 60.0
+"""How long a cluster that is just starting is waited for."""
 
 PYTHON = "python"
 
@@ -34,6 +37,8 @@ def connect(address: str) -> Any:
     require_token(address)
     private_token()
     from ray.job_submission import JobSubmissionClient
+
+    logging.getLogger("ray").setLevel(logging.WARNING)
 
     try:
         client = JobSubmissionClient(address)
@@ -75,13 +80,18 @@ def submit(client: Any, entrypoint: str, working_dir: Path, name: str) -> str:
         # shows these values.
         "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(SAVE_S), "PYTHONUNBUFFERED": "1"},
     }
-    try:
-        job: str = client.submit_job(
-            entrypoint=entrypoint, runtime_env=environment, metadata={"assay": name}
-        )
-    except (RuntimeError, ValueError) as error:
-        raise _refused("the cluster", error) from None
-    return job
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            job: str = client.submit_job(
+                entrypoint=entrypoint, runtime_env=environment, metadata={"assay": name}
+            )
+            return job
+        except (RuntimeError, ValueError) as error:
+            starting = "No available agent" in str(error)  # of a head that has just come up
+            if not starting or time.monotonic() > deadline:
+                raise _refused("the cluster", error) from None
+            time.sleep(POLL_S)
 
 
 def follow(client: Any, job: str, write: Callable[[str], Any] = sys.stdout.write) -> int:

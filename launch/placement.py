@@ -48,7 +48,8 @@ def reserved(config: RunConfig, role: str) -> dict[str, float]:
             "CPU": config.learner.cpus,
             "GPU": SHARED_GPU if shared else config.learner.gpus,
         },
-        "reward": {"CPU": 1.0},
+        # Light, and needed by all: where a machine was lost, they must find room on what is left.
+        "reward": {},
     }[role]
     custom = {name: float(n) for name, n in config.fleet.resources.get(role, {}).items()}
     return {name: n for name, n in {**amounts, **custom}.items() if n}
