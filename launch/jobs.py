@@ -27,6 +27,8 @@ READY_S = 60.0
 
 PYTHON = "python"
 
+RAY_LOGGERS = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+
 
 def connect(address: str) -> Any:
     """A client of the Jobs API, once it is known that not everybody can be one.
@@ -38,10 +40,10 @@ def connect(address: str) -> Any:
     private_token()
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.WARNING)
-
     try:
         client = JobSubmissionClient(address)
+        for name in RAY_LOGGERS:  # it has just given them its own level
+            logging.getLogger(name).setLevel(logging.ERROR)
         client.list_jobs()
     except (RuntimeError, ConnectionError) as error:
         raise _refused(address, error) from None

@@ -54,8 +54,10 @@ class TwoNodes:
 
 def start(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     log = folder / f"ray_start_{len(list(folder.glob('ray_start_*')))}.log"
+    # The agent's usual port is that of any other Ray on this machine.
+    agent = f"--dashboard-agent-listen-port={free_port('127.0.0.1')}"
     return subprocess.Popen(
-        [RAY, "start", "--block", *arguments], env=environment, stdout=log.open("wb"),
+        [RAY, "start", "--block", agent, *arguments], env=environment, stdout=log.open("wb"),
         stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
 
