@@ -23,7 +23,12 @@ ARMS = "uniform,pruned,pass_rate"
 
 
 def run(
-    seeds: int = 3, tokens: int = 400_000, profile_tasks: int = 0, model: str = "", out: str = ""
+    seeds: int = 3,
+    tokens: int = 200_000,
+    profile_tasks: int = 0,
+    pruned_batch_size: int = 8,
+    model: str = "",
+    out: str = "",
 ) -> Figures:
     """Train `seeds` runs of `tokens` generated tokens an arm; the runs are kept where `out` names a
     folder, and those that are there already are not trained again.
@@ -35,7 +40,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="assay-curriculum-") as folder:
         runs = Path(out or folder)
         options = {"arms": ARMS, "seeds": seeds, "tokens": tokens, "out": runs, "model": model}
-        options["profile-tasks"] = profile_tasks
+        options |= {"profile-tasks": profile_tasks, "pruned-batch-size": pruned_batch_size}
         command = [sys.executable, "-m", "launch.cli", "experiment", "curriculum"]
         given = [f"--{name}={value}" for name, value in options.items() if value != ""]
         subprocess.run([*command, *given], check=True)
