@@ -74,14 +74,19 @@ class Pool:
             raise
 
     async def close(self) -> None:
-        """End every worker, each in its own way."""
+        """End every worker; one that is still starting has nothing to stop."""
         self._closing = True
         for task in self._tasks - self._endings:
             task.cancel()
-        processes = [m.process for m in self.alive if m.process is not None]
-        living = [p for p in processes if not p.given_up.done()]
-        await asyncio.gather(*(self.role.end(p.handle, p.place, True) for p in living))
-        await asyncio.gather(*self._endings)
+        started = [(m.process, m.health.takes_weights) for m in self.alive if m.process is not None]
+        await asyncio.gather(
+            *(
+                self.role.end(process.handle, process.place, gently)
+                for process, gently in started
+                if not process.given_up.done()
+            ),
+            *self._endings,
+        )
 
     @property
     def alive(self) -> list[Member]:
@@ -122,19 +127,29 @@ class Pool:
         self._watching.append(change := asyncio.get_running_loop().create_future())
         await change
 
-    async def request(self, member: Member, method: str, *args: Any, **how: Any) -> Any:
-        """`call` for the work that the pool is for: it counts as progress, or as a failure.
+    async def request(
+        self,
+        member: Member,
+        method: str,
+        argument: Any,
+        *,
+        number: int,
+        seconds: float,
+        what: str,
+        weight: int = 1,
+    ) -> Any:
+        """`call` for the work that the pool is for: it counts as progress, or as a failure of
+        request `number`, and as `weight` of what a worker may have.
 
         Raises:
             WorkerLost, RequestFailed, AssayError: see `call`.
         """
-        weight = how.pop("weight", 1)
         member.outstanding += 1
         member.load += weight
         self._offer(member)
-        life, number = member.health.life, how.pop("number")
+        life = member.health.life
         try:
-            answer = await self.call(member, method, *args, **how)
+            answer = await self.call(member, method, argument, seconds=seconds, what=what)
             member.served += 1
             self._tell(member, Event(Kind.SUCCEEDED, life))
             return answer
@@ -234,12 +249,8 @@ class Pool:
             if anyone or not self._opened or not (self._line or self._watching):
                 self._served_at = now
             elif now - self._served_at > self.role.wait_s:
-                seconds = f"{self.role.wait_s:g} s"
-                self._fail(
-                    FaultBudgetSpent(
-                        f"no {self.role.name} worker served for {seconds}: {self.summary()}"
-                    )
-                )
+                waited = f"no {self.role.name} worker served for {self.role.wait_s:g} s"
+                self._fail(FaultBudgetSpent(f"{waited}: {self.summary()}"))
 
     def _tell(
         self,
@@ -273,7 +284,10 @@ class Pool:
         if action is Action.START:
             self._spawn(self._start(member))
         elif action is Action.SYNC:
-            self._spawn(self._sync(member))
+            if self.join is None:
+                self.synced(member, member.health.life, 0)
+            else:
+                self._spawn(self.join(member))
         elif action is Action.PROBE:
             self._spawn(self._probe(member))
         elif member.process is not None:
@@ -303,12 +317,6 @@ class Pool:
         else:
             self._tell(member, Event(Kind.STARTED, life))
 
-    async def _sync(self, member: Member) -> None:
-        if self.join is None:
-            self.synced(member, member.health.life, 0)
-        else:
-            await self.join(member)
-
     async def _probe(self, member: Member) -> None:
         """Have a worker generate. Unlike with `call`, no answer is a suspicion, not yet the end."""
         life, process, seconds = member.health.life, member.process, self.role.probe_s
@@ -330,13 +338,10 @@ class Pool:
         self._tell(member, Event(kind, life), cause)
 
     def _require_minimum(self, cause: str) -> None:
-        if len(self.staying) < self.minimum:
-            self._fail(
-                FaultBudgetSpent(
-                    f"{len(self.staying)} {self.role.name} workers are left, at least "
-                    f"{self.minimum} are asked for; the last one: {cause or 'it left'}"
-                )
-            )
+        left = len(self.staying)
+        if left < self.minimum:
+            too_few = f"{left} {self.role.name} workers are left, at least {self.minimum} are asked"
+            self._fail(FaultBudgetSpent(f"{too_few} for; the last one: {cause or 'it left'}"))
 
     def _fail(self, error: AssayError) -> None:
         self._failure = self._failure or error
