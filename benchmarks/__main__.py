@@ -28,6 +28,8 @@ NAMES = (
     "verifier_speed",
     "packing",
     "curriculum_scale",
+    "fleet_sim",
+    "publish",
     "loop_vs_trl",
     "quickstart",
     "curriculum_efficiency",

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.loop_workload import CONFIG, STAGE, RolloutsByLength, Turns
 from configs.load import load
 from configs.schema import RunConfig, logprob_limit
-from launch.cluster import RayFleets, ray_fleets
+from launch.cluster import RayFleets, no_report, ray_fleets
 from launch.memory import new_run_id, shared_folder
 from launch.models import Models, prepare_models
 from launch.tasks import load_stages
@@ -64,7 +64,7 @@ async def main(model: str, overrides: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, shared_folder(run_id) as weights:
         base = prepare_models(config, Path(folder))
         models = EndlessModels(base.source, base.engine, base.renderer, base.fingerprint)
-        async with ray_fleets(config, models, Path(folder), run_id) as fleets:
+        async with ray_fleets(config, models, Path(folder), run_id, no_report) as fleets:
             await take_turns(turns, config, models, fleets, weights)
 
 
@@ -80,7 +80,7 @@ async def take_turns(
     ]
     publisher = WeightPublisher(
         engines=fleets.engines,
-        learner=fleets.learner,
+        learner=lambda: fleets.learner,
         transfer=fleets.transfer(weights),
         probes=probes,
         max_logprob_difference=logprob_limit(config),

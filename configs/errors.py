@@ -34,6 +34,11 @@ class FaultBudgetSpent(AssayError, RuntimeError):
     exit_code = 5
 
 
+class LearnerLost(FaultBudgetSpent):
+    """A learner rank died or did not answer; a run continues from its last checkpoint by itself,
+    as often as `learner.restarts` allows."""
+
+
 class Stopped(AssayError):
     """The run was asked to stop before its last step and saved a checkpoint to resume from."""
 

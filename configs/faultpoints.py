@@ -26,6 +26,17 @@ from configs.errors import ConfigError
 VARIABLE = "ASSAY_FAULT"
 
 POINTS: dict[str, str] = {
+    "rollout.start": "a rollout worker is about to start its engine",
+    "rollout.before_run": "a rollout worker has got a group and generated nothing of it",
+    "rollout.after_run": "a group is played and not yet delivered",
+    "rollout.probe": "a rollout worker is about to generate a probe's token",
+    "rollout.before_load": "a rollout worker is about to load published weights",
+    "rollout.after_load": "it has loaded them and not told so",
+    "reward.start": "a reward worker is about to load its verifier",
+    "reward.before_score": "a reward worker has got a group",
+    "reward.after_score": "a group is scored and not yet delivered",
+    "publish.before_offer": "the driver is about to have the learner write its weights",
+    "learner.before_step": "a learner rank has got a batch",
     "learner.forward": "a learner rank is about to run one micro-batch forward",
     "ckpt.before_tmp": "nothing of the new checkpoint is on disk",
     "ckpt.mid_file": "half of a file is written",
@@ -80,6 +91,18 @@ def arm(spec: str) -> None:
     """
     global _armed
     _armed = _parse(spec)
+
+
+def in_life(life: int) -> str:
+    """The variable for a worker's process: one that was started again, after the fault of a single
+    hit, is spared."""
+    spec = os.environ.get(VARIABLE, "")
+    return "" if life and "@" in spec else spec
+
+
+def spare_new_processes() -> None:
+    """The same for all processes that are started from now on, after the whole run was."""
+    os.environ[VARIABLE] = in_life(1)
 
 
 def point(name: str, path: Path | None = None) -> None:

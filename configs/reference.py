@@ -12,8 +12,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from configs import schema
 from configs.load import PRESETS, preset_names
+from configs.ranges import RANGES
 from configs.schema import RunConfig
-from configs.validate import RANGES
 
 TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
 

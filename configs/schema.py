@@ -101,6 +101,8 @@ class RolloutConfig:
 class LearnerConfig:
     ranks: int = 1
     """Learner ranks (data-parallel), fixed within a run."""
+    restarts: int = 2
+    """Times a run starts again from its last checkpoint by itself after a rank was lost."""
     cpus: int = 1
     """CPU cores that one rank reserves, and its threads on a machine without GPUs."""
     gpus: int = 0
@@ -142,6 +144,22 @@ class RewardConfig:
     """Built-in verifier or "package.module:attribute"."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the verifier."""
+
+
+@dataclass
+class FleetConfig:
+    min_rollout_workers: int = 1
+    """Rollout workers below which the run ends, resumable."""
+    restarts: int = 5
+    """Restarts of one worker without five minutes of service in between; then it is retired."""
+    data_retries: int = 2
+    """Times a group is asked for again after an error that lies in the data."""
+    probe_every_s: float = 10.0
+    """Have a worker generate one token when nothing was heard of it for so long."""
+    max_rollout_workers: int = 0
+    """Add and remove rollout workers by measured waiting, up to so many (0: only when asked to)."""
+    resources: dict[str, Any] = field(default_factory=dict)
+    """Custom Ray resources that each actor of a role reserves, such as {rollout: {rollout: 1}}."""
 
 
 @dataclass
@@ -340,6 +358,8 @@ class RunConfig:
     """Weight publishing and its verification."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     """The reward fleet."""
+    fleet: FleetConfig = field(default_factory=FleetConfig)
+    """Supervision of rollout and reward workers."""
     deadlines: DeadlinesConfig = field(default_factory=DeadlinesConfig)
     """Longest waits."""
     stages: dict[str, StageConfig] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from configs.errors import ConfigError, DataError
+from configs.ranges import RANGES
 from configs.registry import (
     ADVANTAGES,
     CURRICULA,
@@ -40,110 +41,26 @@ DTYPES = ("float32", "bfloat16")
 SPLITS = ("train", "heldout")
 KL_ESTIMATORS = ("k1", "k2", "k3")
 
+ROLES = ("rollout", "learner", "reward")
+
 Problem = tuple[str, str]
 """A key and what is wrong with it."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Range:
-    """Allowed numbers, ends included unless `above` is set; always finite."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    above: float = -math.inf
-
-    def __contains__(self, value: float) -> bool:
-        return math.isfinite(value) and self.low <= value <= self.high and value > self.above
-
-    def __str__(self) -> str:
-        if self.above > -math.inf:
-            return f"over {self.above:g}" + (f" and at most {self.high:g}" if self.bounded else "")
-        return f"from {self.low:g} to {self.high:g}" if self.bounded else f"at least {self.low:g}"
-
-    @property
-    def bounded(self) -> bool:
-        return self.high < math.inf
-
-
-COUNT = Range(low=1)
-NOT_NEGATIVE = Range(low=0)
-POSITIVE = Range(above=0)
-SHARE = Range(low=0, high=1)
-
-RANGES: Mapping[str, Range] = {
-    "RunConfig.seed": NOT_NEGATIVE,
-    "BuildConfig.num_layers": COUNT,
-    "BuildConfig.hidden_size": COUNT,
-    "BuildConfig.intermediate_size": COUNT,
-    "BuildConfig.num_heads": COUNT,
-    "BuildConfig.num_kv_heads": COUNT,
-    "BuildConfig.vocab_size": Range(low=263),  # 256 bytes and 7 special tokens
-    "ModelConfig.max_length": Range(low=16),
-    "RolloutConfig.workers": COUNT,
-    "RolloutConfig.cpus": COUNT,
-    "RolloutConfig.gpus": NOT_NEGATIVE,
-    "RolloutConfig.max_num_seqs": COUNT,
-    "RolloutConfig.kv_cache_gib": POSITIVE,
-    "RolloutConfig.gpu_memory_utilization": Range(above=0, high=1),
-    "LearnerConfig.ranks": COUNT,
-    "LearnerConfig.cpus": COUNT,
-    "LearnerConfig.gpus": Range(low=0, high=1),
-    "LearnerConfig.zero_stage": Range(low=0, high=3),
-    "LearnerConfig.token_budget": COUNT,
-    "LearnerConfig.grad_clip": POSITIVE,
-    "LearnerConfig.weight_decay": NOT_NEGATIVE,
-    "PublishConfig.max_logprob_difference": NOT_NEGATIVE,
-    "PublishConfig.num_probes": COUNT,
-    "PublishConfig.max_mismatch_kl": POSITIVE,
-    "RewardConfig.workers": COUNT,
-    "DeadlinesConfig.tool_s": POSITIVE,
-    "DeadlinesConfig.turn_s": POSITIVE,
-    "DeadlinesConfig.rollout_s": POSITIVE,
-    "DeadlinesConfig.group_s": POSITIVE,
-    "DeadlinesConfig.step_s": POSITIVE,
-    "DeadlinesConfig.watchdog_s": POSITIVE,
-    "TasksConfig.held_out_share": SHARE,
-    "TasksConfig.weight": POSITIVE,
-    "AlgorithmConfig.clip_low": Range(above=0, high=1),
-    "AlgorithmConfig.clip_high": POSITIVE,
-    "AlgorithmConfig.dual_clip": NOT_NEGATIVE,
-    "AlgorithmConfig.kl_coef": NOT_NEGATIVE,
-    "AlgorithmConfig.importance_cap": POSITIVE,
-    "AlgorithmConfig.overlong_share": SHARE,
-    "AlgorithmConfig.num_minibatches": COUNT,
-    "StageConfig.order": NOT_NEGATIVE,
-    "StageConfig.steps": COUNT,
-    "StageConfig.thinking_share": SHARE,
-    "StageConfig.learning_rate": POSITIVE,
-    "StageConfig.warmup_steps": NOT_NEGATIVE,
-    "StageConfig.min_lr_ratio": SHARE,
-    "StageConfig.batch_size": COUNT,
-    "StageConfig.group_size": Range(low=2),  # one sample has no other to be compared with
-    "StageConfig.max_tokens": COUNT,
-    "StageConfig.temperature": POSITIVE,
-    "StageConfig.max_staleness": NOT_NEGATIVE,
-    "StageConfig.max_generated_tokens": NOT_NEGATIVE,
-    "StageConfig.evaluate_every": NOT_NEGATIVE,
-    "StageConfig.lookahead": COUNT,
-    "StageConfig.refill_budget": NOT_NEGATIVE,
-    "StageConfig.max_empty_steps": COUNT,
-    "StageConfig.constant_tolerance": NOT_NEGATIVE,
-    "StageConfig.gate": SHARE,
-    "EvaluationConfig.num_tasks": COUNT,
-    "EvaluationConfig.samples": COUNT,
-    "EvaluationConfig.max_tokens": COUNT,
-    "EvaluationConfig.thinking_share": SHARE,
-    "CheckpointConfig.every": COUNT,
-    "CheckpointConfig.keep": Range(low=2),
-    "TrackingConfig.trajectories_per_step": NOT_NEGATIVE,
-}
-"""The range of every number in the schema, by class and field; a test holds it complete."""
 
 
 def validate(config: RunConfig, sources: Mapping[str, str] | None = None) -> None:
     """Raise `ConfigError` for the first problem, `DataError` for a data file that is not there."""
     known = sources or {}
-    checks = (_ranges, _names, _model, _machine, _deadlines, _stages, _evaluation, _held_out)
+    checks = (
+        _ranges,
+        _names,
+        _model,
+        _machine,
+        _fleet,
+        _deadlines,
+        _stages,
+        _evaluation,
+        _held_out,
+    )
     for key, problem in (problem for check in checks for problem in check(config)):
         raise ConfigError(f"{_where(key, known)}: {problem}")
     for key, tasks in task_sets(config):
@@ -270,10 +187,8 @@ def _build(model: ModelConfig) -> Iterator[Problem]:
 def _machine(config: RunConfig) -> Iterator[Problem]:
     learner, rollout = config.learner, config.rollout
     if learner.token_budget < config.model.max_length:
-        yield (
-            "learner.token_budget",
-            f"must hold one sequence of model.max_length, {config.model.max_length}",
-        )
+        length = config.model.max_length
+        yield "learner.token_budget", f"must hold one sequence of model.max_length, {length}"
     if (learner.gpus > 0) != (rollout.gpus > 0):
         yield "learner.gpus", "engines and learner ranks run on the same kind of device"
     if learner.flash_attention and not learner.gpus:
@@ -288,6 +203,29 @@ def _machine(config: RunConfig) -> Iterator[Problem]:
             f"shares GPUs one to one: learner.ranks, {learner.ranks}, must equal "
             f"rollout.workers, {rollout.workers}",
         )
+
+
+def _fleet(config: RunConfig) -> Iterator[Problem]:
+    fleet, workers = config.fleet, config.rollout.workers
+    if fleet.min_rollout_workers > workers:
+        yield (
+            "fleet.min_rollout_workers",
+            f"{fleet.min_rollout_workers} is more than rollout.workers, {workers}",
+        )
+    if 0 < fleet.max_rollout_workers < workers:
+        yield (
+            "fleet.max_rollout_workers",
+            f"{fleet.max_rollout_workers} is less than rollout.workers, {workers}",
+        )
+    for role, amounts in fleet.resources.items():
+        if role not in ROLES:
+            yield f"fleet.resources.{role}", f"no such role: there are {', '.join(ROLES)}"
+        elif not isinstance(amounts, dict) or not all(_is_amount(n) for n in amounts.values()):
+            yield f"fleet.resources.{role}", "must map names of resources to amounts over 0"
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _deadlines(config: RunConfig) -> Iterator[Problem]:

@@ -7,79 +7,162 @@ carry a type that the caller lacks, or one that holds an unpicklable object.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import ray
 
+from configs import faultpoints
+from configs.faultpoints import point
 from configs.schema import RewardConfig
 from launch.console import send_output_to
 from launch.machine import deepspeed_accelerator, free_port
-from rollout.types import FloatArray, Group, IntArray, RolloutRequest
+from launch.memory import private_folder
+from launch.remote import Place
+from launch.shipping import ByteArray, pack, unpack
+from rollout.engine import EngineDead
+from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Sampling
 
 if TYPE_CHECKING:
     from rl.types import Batch, LearnerSettings, StepResult
-    from rollout.engine import EngineSettings
+    from rollout.engine import Engine, EngineSettings, VllmEngine
+    from rollout.renderer import Renderer
 
 MAX_CONCURRENT_GROUPS = 10_000
 
+LAST_WORDS_S = 1.0
+"""Between the answer that an engine is dead and the end of its process."""
+
 
 class RolloutWorker:
-    """One vLLM engine and the runner on top of it."""
+    """One engine and the runner on top of it.
+
+    A worker whose engine died tells its caller and then leaves by itself: a process that cannot
+    serve must not be mistaken for one that does.
+    """
 
     def __init__(self, log_file: str) -> None:
         send_output_to(Path(log_file))
 
-    async def start(self, settings: EngineSettings, tokenizer: str, rollout_s: float) -> None:
-        """Start and warm up the engine; it serves only after its first `load_weights`."""
+    async def start(self, settings: EngineSettings, tokenizer: str, rollout_s: float) -> Place:
+        """Start and warm up the engine, which holds the weights of `settings.model`."""
         from launch.environments import make_env
-        from rollout.engine import VllmEngine
-        from rollout.renderer import Renderer
         from rollout.runner import Runner
 
-        self._engine = VllmEngine(settings)
-        await self._engine.warm_up()
-        self._runner = Runner(self._engine, Renderer(tokenizer), make_env, rollout_s)
+        point("rollout.start")
+        self._engine = await self.make_engine(settings)
+        self._runner = Runner(self._engine, self.make_renderer(tokenizer), make_env, rollout_s)
+        return place()
+
+    async def make_engine(self, settings: EngineSettings) -> Engine:
+        from rollout.engine import VllmEngine
+
+        engine = VllmEngine(settings)
+        await engine.warm_up()
+        return engine
+
+    def make_renderer(self, tokenizer: str) -> Renderer:
+        from rollout.renderer import Renderer
+
+        return Renderer(tokenizer)
 
     async def run(self, request: RolloutRequest) -> Group:
-        return await self._runner.run(request)
+        point("rollout.before_run")
+        with _leaving_if_dead():
+            group = await self._runner.run(request)
+        point("rollout.after_run")
+        return group
+
+    async def probe(self) -> None:
+        """Generate a token: what a worker that only answers pings cannot do."""
+        point("rollout.probe")
+        with _leaving_if_dead():
+            await self._engine.generate(np.zeros(1, np.int32), Sampling(0.0, max_tokens=1), seed=0)
 
     async def load_weights(self, directory: str, version: int) -> None:
-        await self._engine.load_weights(Path(directory), version)
+        point("rollout.before_load")
+        with _leaving_if_dead():
+            await self._engine.load_weights(Path(directory), version)
+        point("rollout.after_load")
+
+    async def load_shipped(self, files: Mapping[str, ByteArray], version: int) -> None:
+        """The same, for weights that came through the object store from another machine."""
+        with private_folder() as directory:
+            unpack(files, directory)
+            await self.load_weights(str(directory), version)
 
     async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
-        return await self._engine.logprobs(sequences)
+        with _leaving_if_dead():
+            return await self._engine.logprobs(sequences)
 
     async def join_transfer(self, init_info: dict[str, Any]) -> None:
-        await self._engine.join_transfer(init_info)
+        await self._vllm.join_transfer(init_info)
 
     async def start_update(self) -> None:
-        await self._engine.start_update()
+        await self._vllm.start_update()
 
     async def receive_update(self, update_info: dict[str, Any]) -> None:
-        await self._engine.receive_update(update_info)
+        await self._vllm.receive_update(update_info)
 
     async def finish_update(self, version: int) -> None:
-        await self._engine.finish_update(version)
+        await self._vllm.finish_update(version)
+
+    @property
+    def _vllm(self) -> VllmEngine:
+        """The engine, for what only vLLM can do (NCCL)."""
+        from rollout.engine import VllmEngine
+
+        assert isinstance(self._engine, VllmEngine)
+        return self._engine
 
     async def stop(self) -> None:
         self._engine.close()
 
 
+@contextlib.contextmanager
+def _leaving_if_dead() -> Iterator[None]:
+    try:
+        yield
+    except EngineDead:
+        asyncio.get_running_loop().call_later(LAST_WORDS_S, os._exit, 1)
+        raise
+
+
 class RewardWorker:
     """Rule checks, apart from the engines."""
 
-    def __init__(self, log_file: str, config: RewardConfig) -> None:
+    def __init__(self, log_file: str) -> None:
         send_output_to(Path(log_file))
+
+    def start(self, config: RewardConfig) -> Place:
         from launch.tasks import load_verifier
 
+        point("reward.start")
         self._verifier = load_verifier(config)
+        return place()
 
     def score(self, group: Group) -> Group:
         from rewards.scoring import score_group
 
-        return score_group(group, self._verifier)
+        point("reward.before_score")
+        scored = score_group(group, self._verifier)
+        point("reward.after_score")
+        return scored
+
+    def probe(self) -> None:
+        """Calls are served in order: an answer means that all before it are done."""
+
+    def stop(self) -> None:
+        """There is nothing to close."""
+
+
+def place() -> Place:
+    return Place(ray.get_runtime_context().get_node_id(), os.getpid())
 
 
 class LearnerRank:
@@ -99,6 +182,7 @@ class LearnerRank:
         self._learner = Learner(settings)
 
     def step(self, batch: Batch) -> StepResult:
+        point("learner.before_step")
         return self._learner.step(batch)
 
     def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
@@ -114,6 +198,14 @@ class LearnerRank:
 
     def write_weights(self, directory: str) -> None:
         self._learner.write_weights(Path(directory))
+
+    def export_weights(self) -> tuple[bool, dict[str, ByteArray]]:
+        """The weights as files in the object store, from where every machine can have them. Two
+        results: so a caller can wait for the first without fetching the second."""
+        with private_folder() as directory:
+            self.write_weights(str(directory / "weights"))
+            written = directory / "weights"
+            return True, pack(written) if written.is_dir() else {}
 
     def connect_engines(
         self, workers: list[Any], address: tuple[str, int], ranks_each: int, timeout_s: float
@@ -152,8 +244,10 @@ RewardActor: Any = ray.remote(RewardWorker)
 LearnerActor: Any = ray.remote(LearnerRank)
 
 
-def actor_environment(threads: int, run_id: str) -> dict[str, Any]:
+def actor_environment(threads: int, run_id: str, life: int = 0) -> dict[str, Any]:
     """Ray's runtime environment of an actor: what must be set before its libraries load.
+
+    A fault that a test asked for at one hit strikes a worker's first life only.
 
     Ray's APIs show these values to anyone who can reach them: no secret belongs here.
     """
@@ -166,5 +260,6 @@ def actor_environment(threads: int, run_id: str) -> dict[str, Any]:
             "DS_ACCELERATOR": deepspeed_accelerator(),
             "ASSAY_RUN_ID": run_id,
             "TOKENIZERS_PARALLELISM": "false",
+            faultpoints.VARIABLE: faultpoints.in_life(life),
         }
     }

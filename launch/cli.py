@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from configs.errors import AssayError, DataError, MissingCapability
-from launch import cli_curriculum, cli_experiment
+from launch import cli_curriculum, cli_experiment, cli_jobs, cli_runs
 from launch.cli_arguments import Overrides, Preset
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ data_app = typer.Typer(help="Look at data files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.add_typer(cli_curriculum.app, name="curriculum")
+app.add_typer(cli_jobs.app, name="jobs")
+app.command()(cli_jobs.submit)
 app.add_typer(cli_experiment.app, name="experiment")
 
 
@@ -56,7 +58,10 @@ def train(
 
     plan = make_plan(loaded)
     if dry_run:
+        from launch.dry_run import print_placement
+
         print_plan(plan)
+        print_placement(loaded.config, plan.machine)
         return
     require(plan)
     from launch.train import run
@@ -151,6 +156,9 @@ def doctor() -> None:
 
     if not report(examine(), Console()):
         raise typer.Exit(MissingCapability.exit_code)
+
+
+cli_runs.add_commands(app)
 
 
 def main() -> None:

@@ -9,24 +9,49 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    remove_placement_group,
+)
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from configs.errors import ConfigError, MissingCapability
 from configs.schema import RunConfig
+from launch.access import private_token, require_token
 from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
-from launch.fleet import NcclTransfer, RayLearnerGroup, RewardFleet, RolloutFleet, Worker, within
+from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet
+from launch.gauges import RayGauges, values
+from launch.machine import GIB
 from launch.models import Models, engine_settings
+from launch.placement import Node, actor_options, reserved
+from launch.pool import Pool
+from launch.remote import ask, end, first_line, within
+from launch.resize import check_room, describe, drain, resize
+from launch.scaling import Scaler
+from launch.states import Limits
+from launch.transfers import NcclTransfer, ObjectStoreTransfer
+from launch.workers import Member, Report, Role
 from rl.publish import SharedMemoryTransfer, Transfer
+from rl.tracking import StepRecord
 from rl.types import LearnerSettings
+
+_log = logging.getLogger(__name__)
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
-STOP_S = 60.0
-SHARED_GPU = 0.5  # what engine and learner rank each reserve of a GPU they share
+QUEUED = 1.25
+"""Samples that an engine is given, for each that it decodes at once: it always has a next one, and
+the rest can go to whoever is free first, one that joins among them."""
+MOST_SCORED = 64
+"""Groups that a reward worker is given at a time."""
 
 
 @dataclass(slots=True)
@@ -39,34 +64,89 @@ class RayFleets:
     learner: RayLearnerGroup
     logs: Path
     run_id: str
-    over_nccl: bool
+    report: Report
+    gauges: RayGauges
+    scaler: Scaler | None
+    _seen: StepRecord | None = None
 
     @property
-    def engines(self) -> Sequence[Worker]:
-        return self.rollouts.workers
+    def engines(self) -> RolloutFleet:
+        return self.rollouts
 
     def transfer(self, folder: Path) -> Transfer:
-        if self.over_nccl:
-            return NcclTransfer(self.learner)
-        return SharedMemoryTransfer(self.engines, self.learner, folder)
+        # NCCL refuses two ranks on one GPU, so a shared one takes its weights by shared memory.
+        on_gpus = self.config.rollout.gpus > 0 and self.config.learner.gpus > 0
+        if on_gpus and not self.config.learner.colocate:
+            return NcclTransfer(self.rollouts, self.config.rollout.gpus)
+        return ObjectStoreTransfer() if on_cluster() else SharedMemoryTransfer(folder)
+
+    def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
+        rollouts = self.rollouts
+        rollouts.pool.join = lambda member: join(rollouts.engine(member))
+        rollouts.pool.late = late
+
+    @property
+    def pools(self) -> dict[str, Pool]:
+        return {"rollout": self.rollouts.pool, "reward": self.rewards.pool}
+
+    def status(self, policy_version: int) -> dict[str, Any]:
+        versions = {"rollout": policy_version}
+        pools = self.pools.items()
+        return {
+            "fleets": {role: describe(pool, versions.get(role)) for role, pool in pools},
+            "deadlines_hit": {role: pool.deadlines_hit for role, pool in pools},
+        }
+
+    def observe(self, status: Mapping[str, Any], step: StepRecord | None) -> None:
+        self.gauges.set(values(status, step.metrics if step else {}))
+        if self.scaler is None:
+            return
+        pool = self.rollouts.pool
+        serving = [member for member in pool.staying if member.health.serves]
+        self.scaler.sample(sum(member.outstanding == 0 for member in serving), len(serving))
+        if step is not None and step is not self._seen and step.kind == "rl":
+            self._seen, workers = step, len(pool.staying)
+            wanted = self.scaler.step_done(step.metrics, workers)
+            if wanted != workers:
+                pool.resize(wanted)
+                self.report("scale", role="rollout", workers=wanted, before=workers)
+
+    def scale(self, sizes: Mapping[str, int]) -> str:
+        if "rollout" in sizes and self.config.learner.colocate:
+            raise ConfigError("rollout workers that share the learner's GPUs keep their number")
+        if not on_cluster():  # there, one without room waits for a machine to be added
+            adding = sizes.get("rollout", 0) - len(self.rollouts.pool.staying)
+            free_gpus = ray.available_resources().get("GPU", 0.0)
+            free_gib = psutil.virtual_memory().available / GIB
+            check_room(self.config, adding, free_gpus, free_gib)
+        return resize(self.pools, sizes)
+
+    def drain(self, worker: str, now: bool) -> str:
+        return drain(self.pools, worker, now)
 
     async def replace_learner(self, model: Path) -> None:
         for rank in self.learner.ranks:
             ray.kill(rank)
+        if self.learner.placement is not None:
+            remove_placement_group(self.learner.placement)
         self.learner = await start_learner(self.config, model, self.logs, self.run_id)
-        if self.over_nccl:
-            await _connect_engines(self.config, self.rollouts, self.learner)
 
 
 @contextlib.asynccontextmanager
 async def ray_fleets(
-    config: RunConfig, models: Models, logs: Path, run_id: str
+    config: RunConfig, models: Models, logs: Path, run_id: str, report: Report
 ) -> AsyncIterator[RayFleets]:
     """Connect, start all fleets, and leave the cluster again when the block ends."""
     with connected(config):
-        fleets = await start_fleets(config, models, logs, run_id)
-        yield fleets
-        await stop_engines(fleets.rollouts)
+        rollouts, learner, rewards = await asyncio.gather(
+            start_rollouts(config, models, logs, run_id, report, serving=False),
+            start_learner(config, models.source, logs, run_id),
+            start_rewards(config, logs, run_id, report),
+        )  # all at once: engines and ranks load while each other's do
+        gauges, scaler = RayGauges(config.name), make_scaler(config)
+        yield RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, scaler)
+        await rewards.pool.close()
+        await stop_engines(rollouts)
 
 
 @contextlib.contextmanager
@@ -79,16 +159,47 @@ def connected(config: RunConfig) -> Iterator[None]:
     """
     on_sigterm = signal.getsignal(signal.SIGTERM)
     private = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # 0700; Ray opens its own to everybody
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
-    else:
-        _start_local_cluster(config, private / "ray")
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in place, which exits at once
+    private_token()
     try:
+        if on_cluster():
+            context = ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+            if context.dashboard_url:
+                require_token(f"http://{context.dashboard_url}")
+        else:
+            _start_local_cluster(config, private / "ray")
+        # Ray has put its own handler in place, which exits at once.
+        signal.signal(signal.SIGTERM, on_sigterm)
         yield
     finally:
         ray.shutdown()
     shutil.rmtree(private, ignore_errors=True)  # Ray's own logs, which stay after a failure
+
+
+def on_cluster() -> bool:
+    """Whether the run is on a cluster that was there before it."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def cluster_nodes() -> list[Node]:
+    """The machines of the cluster that RAY_ADDRESS names, with all they have.
+
+    Raises:
+        MissingCapability: it cannot be reached.
+    """
+    try:
+        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError) as error:
+        raise MissingCapability(
+            f"RAY_ADDRESS={os.environ['RAY_ADDRESS']} cannot be reached: {first_line(error)}"
+        ) from error
+    try:
+        return [
+            Node(node["NodeManagerHostname"], node["Resources"])
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+    finally:
+        ray.shutdown()
 
 
 def _start_local_cluster(config: RunConfig, folder: Path) -> None:
@@ -107,65 +218,96 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
     )
 
 
-async def start_fleets(config: RunConfig, models: Models, logs: Path, run_id: str) -> RayFleets:
-    """Start all actors at once; engines and ranks load while each other's do."""
-    rollouts, learner, rewards = await asyncio.gather(
-        start_rollouts(config, models, logs, run_id),
-        start_learner(config, models.source, logs, run_id),
-        start_rewards(config, logs, run_id),
-    )
-    # NCCL refuses two ranks on one GPU, so a shared one takes its weights through shared memory.
-    on_gpus = config.rollout.gpus > 0 and config.learner.gpus > 0
-    over_nccl = on_gpus and not config.learner.colocate
-    if over_nccl:
-        await _connect_engines(config, rollouts, learner)
-    return RayFleets(config, rollouts, rewards, learner, logs, run_id, over_nccl)
+def make_scaler(config: RunConfig) -> Scaler | None:
+    """The scaling policy that a configuration asks for, if any."""
+    fleet = config.fleet
+    if not fleet.max_rollout_workers:
+        return None
+    return Scaler(fleet.min_rollout_workers, fleet.max_rollout_workers)
 
 
-async def _connect_engines(
-    config: RunConfig, rollouts: RolloutFleet, learner: RayLearnerGroup
-) -> None:
-    """Open the NCCL group from learner rank 0 to every engine rank."""
-    address = await within(
-        START_S, "learner rank 0", "answering", learner.ranks[0].address.remote()
-    )
-    actors = [worker.actor for worker in rollouts.workers]
-    await learner.call(
-        "connect_engines", "connecting to the engines",
-        actors, address, config.rollout.gpus, config.deadlines.step_s,
-    )  # fmt: skip
+def no_report(kind: str, **fields: Any) -> None:
+    """Where there is no run whose events would be kept."""
+    _log.warning("%s: %s", kind, fields)
 
 
 async def start_rollouts(
-    config: RunConfig, models: Models, logs: Path, run_id: str
+    config: RunConfig,
+    models: Models,
+    logs: Path,
+    run_id: str,
+    report: Report = no_report,
+    serving: bool = True,
 ) -> RolloutFleet:
-    """Start the engines; they hold the weights of `models.engine`."""
+    """Start the engines; they hold the weights of `models.engine`. `serving` False: they wait for
+    others, which have to be published to them."""
+
+    def create(name: str, life: int) -> Any:
+        options = _options(config, "rollout", run_id, life)
+        return RolloutActor.options(**options).remote(str(logs / f"{name}.log"))
+
     settings = engine_settings(config, models)
-    gpus = SHARED_GPU if config.learner.colocate else config.rollout.gpus
-    options = _options(config.rollout.cpus, gpus, run_id)
-    workers = []
-    for number in range(config.rollout.workers):
-        name = f"rollout worker {number}"
-        actor = RolloutActor.options(**options).remote(str(logs / f"rollout_{number}.log"))
-        workers.append(Worker(name, actor, config.deadlines))
-    await asyncio.gather(
-        *(
-            within(
-                START_S, w.name, "starting its engine",
-                w.actor.start.remote(settings, str(models.engine), config.deadlines.rollout_s),
-            )
-            for w in workers
-        )
-    )  # fmt: skip
-    return RolloutFleet(workers, config.deadlines)
+    role = Role(
+        name="rollout",
+        create=create,
+        ask=ask,
+        end=end,
+        start_args=(settings, str(models.engine), config.deadlines.rollout_s),
+        capacity=round(QUEUED * config.rollout.max_num_seqs),
+        limits=_limits(config),
+        start_s=START_S,
+        probe_s=config.deadlines.turn_s,
+        wait_s=config.deadlines.step_s,
+    )
+    pool = Pool(role, report, config.fleet.min_rollout_workers)
+    if not serving:
+        pool.join = _wait_for_publish
+    await pool.open(config.rollout.workers)
+    return RolloutFleet(pool, config.deadlines, config.fleet.data_retries)
+
+
+async def _wait_for_publish(member: Member) -> None:
+    """The first publish finds it."""
+
+
+async def start_rewards(
+    config: RunConfig, logs: Path, run_id: str, report: Report = no_report
+) -> RewardFleet:
+    """Start the reward workers."""
+
+    def create(name: str, life: int) -> Any:
+        options = _options(config, "reward", run_id, life)
+        return RewardActor.options(**options).remote(str(logs / f"{name}.log"))
+
+    role = Role(
+        name="reward",
+        create=create,
+        ask=ask,
+        end=end,
+        start_args=(config.reward,),
+        capacity=MOST_SCORED,
+        limits=_limits(config),
+        start_s=START_S,
+        probe_s=config.deadlines.turn_s,
+        wait_s=config.deadlines.step_s,
+    )
+    pool = Pool(role, report)
+    await pool.open(config.reward.workers)
+    return RewardFleet(pool, config.deadlines, config.fleet.data_retries)
+
+
+def _limits(config: RunConfig) -> Limits:
+    return Limits(restarts=config.fleet.restarts, probe_every_s=config.fleet.probe_every_s)
 
 
 async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str) -> RayLearnerGroup:
     """Start the learner ranks on the weights of `model`."""
-    gpus = SHARED_GPU if config.learner.colocate else config.learner.gpus
-    options = _options(config.learner.cpus, gpus, run_id)
+    options = _options(config, "learner", run_id)
+    group = await _reserve_together(config) if on_cluster() and config.learner.ranks > 1 else None
     ranks: list[Any] = [
-        LearnerActor.options(**options).remote(str(logs / f"learner_{rank}.log"))
+        LearnerActor.options(**options, **_bundle(group, rank)).remote(
+            str(logs / f"learner_{rank}.log")
+        )
         for rank in range(config.learner.ranks)
     ]
     host, port = await within(START_S, "learner rank 0", "starting", ranks[0].address.remote())
@@ -183,35 +325,36 @@ async def start_learner(config: RunConfig, model: Path, logs: Path, run_id: str)
         reply = actor.start.remote(settings)
         starts.append(within(START_S, f"learner rank {rank}", "loading the model", reply))
     await asyncio.gather(*starts)
-    return RayLearnerGroup(ranks, config.deadlines)
+    return RayLearnerGroup(ranks, config.deadlines, group)
 
 
-async def start_rewards(config: RunConfig, logs: Path, run_id: str) -> RewardFleet:
-    """Start the reward workers."""
-    options = _options(1, 0, run_id)
-    workers = [
-        Worker(
-            f"reward worker {number}",
-            RewardActor.options(**options).remote(
-                str(logs / f"reward_{number}.log"), config.reward
-            ),
-            config.deadlines,
-        )
-        for number in range(config.reward.workers)
-    ]
-    return RewardFleet(workers, config.deadlines)
+async def _reserve_together(config: RunConfig) -> PlacementGroup:
+    """Room for all ranks, on as few machines as have it: they exchange gradients at every step."""
+    bundles = [reserved(config, "learner")] * config.learner.ranks
+    group = placement_group(bundles, strategy="PACK")
+    await within(START_S, "the cluster", "reserving room for the learner", group.ready())
+    return group
 
 
-def _options(cpus: int, gpus: float, run_id: str) -> dict[str, Any]:
+def _bundle(group: PlacementGroup | None, rank: int) -> dict[str, Any]:
+    if group is None:
+        return {}
+    return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, rank)}
+
+
+def _options(config: RunConfig, role: str, run_id: str, life: int = 0) -> dict[str, Any]:
+    needs = reserved(config, role)
+    threads = round(needs.get("CPU", 1))
+    if not on_cluster():
+        # On a machine of its own a run's roles take turns on the same cores, however many join.
+        needs = {"GPU": needs.get("GPU", 0.0)}
     return {
-        "num_cpus": cpus,
-        "num_gpus": gpus,
-        "runtime_env": actor_environment(cpus, run_id),
-        "max_restarts": 0,
+        **actor_options(needs),
+        "runtime_env": actor_environment(threads, run_id, life),
+        "max_restarts": 0,  # the pool starts a new one, when it is time to
     }
 
 
 async def stop_engines(rollouts: RolloutFleet) -> None:
     """Let every engine end by itself: one that is killed leaves its shared memory behind."""
-    replies = [within(STOP_S, w.name, "stopping", w.actor.stop.remote()) for w in rollouts.workers]
-    await asyncio.gather(*replies)
+    await rollouts.pool.close()

@@ -1,109 +1,169 @@
-"""The fleets as the controller sees them: groups of Ray actors behind its Protocols.
-
-Every remote wait has a deadline; what is late is named.
-"""
+"""The fleets as the controller and the publisher see them: supervised pools of Ray actors."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from collections import Counter
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
 
-from configs.errors import AssayError, FaultBudgetSpent
 from configs.schema import DeadlinesConfig
+from launch.faults import FaultClass, RequestFailed, WorkerLost
+from launch.pool import Pool
+from launch.remote import within
+from launch.states import State
+from launch.workers import Member
+from rl.evaluate import GroupLost
+from rl.ledger import MAX_ATTEMPTS
+from rl.publish import WrongWeights
 from rl.types import Batch, StepResult
-from rollout.types import FloatArray, Group, IntArray, RolloutRequest
-
-T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
-
-
-async def within(seconds: float, who: str, what: str, reply: Awaitable[T]) -> T:
-    """Await a remote reply.
-
-    Raises:
-        FaultBudgetSpent: it did not come in time, or the actor died; the message names it.
-        AssayError: what the actor itself raised of ours, unchanged.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            return await reply
-    except RayTaskError as error:  # first: one that carries a TimeoutError is a TimeoutError too
-        cause = error.cause
-        _log.error("%s failed in %s\n%s", who, what, error)  # the actor's own traceback
-        if isinstance(cause, AssayError):
-            raise cause from error
-        raise FaultBudgetSpent(
-            f"{who} failed in {what}: {type(cause).__name__}: {cause}"
-        ) from error
-    except RayActorError as error:
-        raise FaultBudgetSpent(f"{who} died during {what}: {first_line(error)}") from error
-    except TimeoutError:
-        raise FaultBudgetSpent(f"{who} did not finish {what} within {seconds:g} s") from None
-
-
-def first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+from rollout.runner import failed_sample
+from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Score
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """A named actor; `load_weights` and `logprobs` are what the publisher asks of it."""
+class RolloutWorker:
+    """One life of a rollout worker, as the publisher sees it."""
 
-    name: str
-    actor: Any
-    deadlines: DeadlinesConfig
+    pool: Pool
+    member: Member
+    life: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return self.member.name
 
     async def load_weights(self, directory: Path, version: int) -> None:
-        reply = self.actor.load_weights.remote(str(directory), version)
-        await within(self.deadlines.step_s, self.name, f"loading weights version {version}", reply)
+        what = f"loading weights version {version}"
+        await self._call("load_weights", str(directory), version, what=what)
+
+    async def load_shipped(self, files: Any, version: int) -> None:
+        """`files` is Ray's reference to what `RayLearnerGroup.export` left in the object store."""
+        what = f"loading weights version {version}"
+        await self._call("load_shipped", files, version, what=what)
 
     async def logprobs(self, sequences: Sequence[IntArray]) -> list[FloatArray]:
-        reply = self.actor.logprobs.remote(sequences)
-        return await within(self.deadlines.step_s, self.name, "scoring the probe set", reply)
+        values: list[FloatArray] = await self._call(
+            "logprobs", sequences, what="scoring the probe set"
+        )
+        return values
+
+    async def _call(self, method: str, *args: Any, what: str) -> Any:
+        if self.member.health.life != self.life:
+            raise WorkerLost(f"{self.name} was given up")
+        return await self.pool.call(self.member, method, *args, seconds=self.seconds, what=what)
 
 
 @dataclass(slots=True)
 class RolloutFleet:
-    """Sends each request to the worker with the fewest groups under way."""
+    """Plays groups on whichever workers serve, and is what weights are published to."""
 
-    workers: Sequence[Worker]
+    pool: Pool
     deadlines: DeadlinesConfig
-    _outstanding: Counter[str] = field(default_factory=Counter)
+    data_retries: int
+    _data_faults: Counter[int] = field(default_factory=Counter)
 
     async def run(self, request: RolloutRequest) -> Group:
-        worker = min(self.workers, key=lambda w: self._outstanding[w.name])
-        self._outstanding[worker.name] += 1
+        """Have one worker play the group, all of it.
+
+        A group that brought down every worker it was given to, or in which data faults recur, comes
+        back with its samples failed: it will be dropped and counted.
+
+        Raises:
+            GroupLost: the worker is gone, or failed; ask for the group again.
+            FaultBudgetSpent: there are no workers left.
+        """
+        member = await self.pool.acquire()
         try:
-            reply = worker.actor.run.remote(request)
-            return await within(
-                self.deadlines.group_s, worker.name, f"group {request.group_id}", reply
-            )
-        finally:
-            self._outstanding[worker.name] -= 1
+            group: Group = await self.pool.request(
+                member, "run", request, number=request.group_id, weight=len(request.seeds),
+                seconds=self.deadlines.group_s, what=f"group {request.group_id}",
+            )  # fmt: skip
+        except WorkerLost as lost:
+            return self._again_or_failed(request, str(lost), spent=False)
+        except RequestFailed as failure:
+            in_data = failure.fault_class is FaultClass.DATA
+            self._data_faults[request.group_id] += in_data
+            spent = self._data_faults[request.group_id] > self.data_retries
+            return self._again_or_failed(request, f"{member.name}: {failure}", spent)
+        self._data_faults.pop(request.group_id, None)
+        return group
+
+    def _again_or_failed(self, request: RolloutRequest, cause: str, spent: bool) -> Group:
+        if not spent and request.attempt + 1 < MAX_ATTEMPTS:
+            raise GroupLost(cause)
+        self._data_faults.pop(request.group_id, None)
+        now = time.time()
+        timing = {"started": now, "ended": now}
+        samples = (failed_sample(request, index, cause) for index in range(len(request.seeds)))
+        return Group(
+            id=request.group_id,
+            task=request.task,
+            trajectories=tuple(replace(s, info={**s.info, **timing}) for s in samples),
+            thinking=request.thinking,
+            attempt=request.attempt,
+        )
+
+    def engine(self, member: Member) -> RolloutWorker:
+        """A worker in its present life, as the publisher sees it."""
+        return RolloutWorker(self.pool, member, member.health.life, self.deadlines.step_s)
+
+    # What the publisher asks
+
+    def ready(self) -> list[RolloutWorker]:
+        return [self.engine(member) for member in self.pool.alive if member.health.takes_weights]
+
+    def waits(self, engine: RolloutWorker) -> bool:
+        health = engine.member.health
+        return health.life == engine.life and health.state is State.STALE
+
+    def synced(self, engine: RolloutWorker, version: int) -> None:
+        self.pool.synced(engine.member, engine.life, version)
+
+    def failed(self, engine: RolloutWorker, error: Exception) -> None:
+        """Give the worker up; it will be started again."""
+        if not isinstance(error, WorkerLost | RequestFailed | WrongWeights):
+            raise error
+        self.pool.condemn(engine.member, engine.life, str(error))
+
+    async def available(self) -> None:
+        await self.pool.serving()
 
 
 @dataclass(slots=True)
 class RewardFleet:
-    """Rule checks, round robin."""
+    """Scores groups; a worker that fails is replaced by the next one."""
 
-    workers: Sequence[Worker]
+    pool: Pool
     deadlines: DeadlinesConfig
-    _next: int = 0
+    data_retries: int
 
     async def score(self, group: Group) -> Group:
-        worker = self.workers[self._next % len(self.workers)]
-        self._next += 1
-        reply = worker.actor.score.remote(group)
-        return await within(self.deadlines.group_s, worker.name, f"scoring {group.id}", reply)
+        """The group with its scores: without verdicts where no worker could give any."""
+        failures, data_failures = 0, 0
+        while True:
+            member = await self.pool.acquire()
+            try:
+                scored: Group = await self.pool.request(
+                    member, "score", group, number=group.id,
+                    seconds=self.deadlines.group_s, what=f"scoring group {group.id}",
+                )  # fmt: skip
+                return scored
+            except (WorkerLost, RequestFailed) as failure:
+                cause = str(failure)
+                failures += 1
+                if isinstance(failure, RequestFailed):
+                    data_failures += failure.fault_class is FaultClass.DATA
+            if failures >= MAX_ATTEMPTS or data_failures > self.data_retries:
+                none = Score(None, reason=f"could not be scored: {cause}")
+                trajectories = tuple(replace(t, score=none) for t in group.trajectories)
+                return replace(group, trajectories=trajectories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +172,8 @@ class RayLearnerGroup:
 
     ranks: Sequence[Any]
     deadlines: DeadlinesConfig
+    placement: Any = None
+    """Ray's placement group, where the ranks have one."""
 
     async def step(self, batch: Batch) -> StepResult:
         shared = ray.put(batch)  # one copy in the object store, whatever the number of ranks
@@ -139,6 +201,17 @@ class RayLearnerGroup:
     async def load(self, directory: Path) -> None:
         await self.call("load", "loading a checkpoint", str(directory))
 
+    async def export(self) -> Any:
+        """Leave the weights in the object store and return Ray's reference to them."""
+        replies = [rank.export_weights.options(num_returns=2).remote() for rank in self.ranks]
+        await asyncio.gather(
+            *(
+                within(self.deadlines.step_s, f"learner rank {number}", "exporting weights", done)
+                for number, (done, _) in enumerate(replies)
+            )
+        )
+        return replies[0][1]
+
     async def call(self, method: str, what: str, *args: Any) -> Any:
         """Call `method` on every rank; `what` tells what it does, should it fail."""
         replies = [
@@ -153,13 +226,3 @@ class RayLearnerGroup:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-@dataclass(frozen=True, slots=True)
-class NcclTransfer:
-    """Weights over NCCL; the sending rank drives the engines (launch/nccl.py)."""
-
-    learner: RayLearnerGroup
-
-    async def send(self, policy_version: int) -> None:
-        await self.learner.call("send_weights", "sending weights over NCCL", policy_version)

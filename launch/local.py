@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from launch.models import Models, engine_settings
 from launch.tasks import Verifier, load_verifier
 from rewards.scoring import score_group
 from rl.publish import SharedMemoryTransfer, Transfer
+from rl.tracking import StepRecord
 from rl.types import Batch, LearnerSettings, StepResult
 from rollout.engine import Engine, VllmEngine
 from rollout.runner import Runner
@@ -60,6 +61,28 @@ class LocalRollouts:
 
     async def run(self, request: RolloutRequest) -> Group:
         return await self.workers[request.group_id % len(self.workers)].runner.run(request)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngines:
+    """As the publisher sees the workers: always the same ones, and none can be replaced."""
+
+    workers: Sequence[LocalWorker]
+
+    def ready(self) -> Sequence[LocalWorker]:
+        return self.workers
+
+    def waits(self, engine: LocalWorker) -> bool:
+        return False
+
+    def synced(self, engine: LocalWorker, version: int) -> None:
+        return None
+
+    def failed(self, engine: LocalWorker, error: Exception) -> None:
+        raise error
+
+    async def available(self) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +161,26 @@ class LocalFleets:
     learner: LocalLearner
 
     @property
-    def engines(self) -> Sequence[LocalWorker]:
-        return self.rollouts.workers
+    def engines(self) -> LocalEngines:
+        return LocalEngines(self.rollouts.workers)
 
     def transfer(self, folder: Path) -> Transfer:
-        return SharedMemoryTransfer(self.engines, self.learner, folder)
+        return SharedMemoryTransfer(folder)
+
+    def attach(self, join: Callable[[Any], Awaitable[None]], late: Callable[[Any], None]) -> None:
+        """Nobody joins, and nothing is late."""
+
+    def status(self, policy_version: int) -> dict[str, Any]:
+        return {"fleets": {}}
+
+    def observe(self, status: Mapping[str, Any], step: StepRecord | None) -> None:
+        """There are no metrics to scrape, and nothing to resize."""
+
+    def scale(self, sizes: Mapping[str, int]) -> str:
+        raise ConfigError("a run with --local keeps its size: everything is in one process")
+
+    def drain(self, worker: str, now: bool) -> str:
+        raise ConfigError("a run with --local keeps its workers: everything is in one process")
 
     async def replace_learner(self, model: Path) -> None:
         self.learner.close()
@@ -178,7 +216,7 @@ async def local_fleets(
             engine = await start_engine(config, models)
             closing.callback(engine.close)
             runner = Runner(engine, models.renderer, make_env, rollout_s=math.inf)
-            workers.append(LocalWorker(f"rollout worker {number}", engine, runner))
+            workers.append(LocalWorker(f"rollout-{number}", engine, runner))
         fleets = LocalFleets(
             config,
             LocalRollouts(workers),

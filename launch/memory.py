@@ -18,6 +18,7 @@ RUN_ID_VARIABLE = "ASSAY_RUN_ID"
 """Set to the run's id in the environment of the driver and of every actor."""
 
 SHARED_FOLDER = "assay-weights-"
+SHIPPED_FOLDER = "assay-shipped-"
 
 
 class PeakMemory:
@@ -112,7 +113,7 @@ def shared_folder(run_id: str) -> Iterator[Path]:
     This process holds a lock on it, which ends with the process at the latest: so a folder that a
     killed run left behind is told from one in use, and removed here.
     """
-    root = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
+    root = memory_root()
     for left in root.glob(f"{SHARED_FOLDER}*"):
         with contextlib.suppress(OSError), _locked(left):  # in use, gone meanwhile, or not ours
             shutil.rmtree(left)
@@ -124,6 +125,17 @@ def shared_folder(run_id: str) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder of this process alone, in memory where there is a place for that."""
+    with tempfile.TemporaryDirectory(prefix=SHIPPED_FOLDER, dir=memory_root()) as folder:
+        yield Path(folder)
+
+
+def memory_root() -> Path:
+    return Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,62 +15,25 @@ from configs.errors import ConfigError, Stopped
 from configs.schema import RunConfig, StageConfig, StageKind, logprob_limit
 from configs.validate import enabled_stages
 from envs.types import Demonstration, Task
+from launch.fleets import Fleets
 from launch.guidance import Guidance
 from launch.models import Models, weights_of
 from rl.checkpoint import LEARNER_DIR, MODEL_DIR, Checkpoint, CheckpointStore, RunState
-from rl.controller import Controller, LearnerGroup, Parts, Progress
+from rl.controller import Controller, Parts, Progress
 from rl.curriculum import Mixture
-from rl.evaluate import Evaluator, Rollouts, Scorer
+from rl.evaluate import Evaluator
 from rl.export import copy_settings
 from rl.label_weights import pass_at_10_by_label
 from rl.ledger import Ledger
 from rl.provenance import Fingerprints, code_version, package_versions
-from rl.publish import ServingEngine, Transfer, WeightPublisher, WeightSource
+from rl.publish import WeightPublisher
 from rl.sft import SupervisedStage
 from rl.tracking import START, EvaluationRecord, FileTracker
-from rollout.types import IntArray
+from rollout.types import Group, IntArray
 
 REFERENCES = "references"
 
 Stage = Controller | SupervisedStage
-
-
-class Learners(LearnerGroup, WeightSource, Protocol):
-    """All learner ranks as one."""
-
-    async def begin_stage(self, reference: Path | None) -> None:
-        """Forget the optimizer's moments; `reference` is the model of the KL term, if any."""
-        ...
-
-    async def load_reference(self, reference: Path | None) -> None: ...
-
-    async def save(self, directory: Path) -> None: ...
-
-    async def load(self, directory: Path) -> None: ...
-
-
-class Fleets(Protocol):
-    """What a run trains with: Ray actors (cluster.py) or this very process (local.py)."""
-
-    @property
-    def rollouts(self) -> Rollouts: ...
-
-    @property
-    def rewards(self) -> Scorer: ...
-
-    @property
-    def learner(self) -> Learners: ...
-
-    @property
-    def engines(self) -> Sequence[ServingEngine]: ...
-
-    def transfer(self, folder: Path) -> Transfer:
-        """How weights travel from the learner to the engines; `folder` is in shared memory."""
-        ...
-
-    async def replace_learner(self, model: Path) -> None:
-        """Start the learner anew on other weights, in place of the present one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +67,7 @@ class Pipeline:
     policy_version: int = 0
     _fleets: Fleets = field(init=False)
     _evaluator: Evaluator = field(init=False)
+    _publisher: WeightPublisher = field(init=False)
     _measured: dict[str, float] = field(default_factory=dict)  # pass@10 by label, held out
     _current: Stage | None = None
     _stop_requested: bool = False
@@ -118,9 +82,31 @@ class Pipeline:
         if self._current is not None:
             self._current.stop_requested = True
 
+    def status(self) -> dict[str, Any]:
+        """Where the run is, as plain values; for `assay status`."""
+        stage = self._current
+        known: dict[str, Any] = {
+            "policy_version": stage.policy_version if stage else self.policy_version,
+            "stopping": self._stop_requested,
+            "stage": stage.name if stage else "",
+        }
+        if stage is not None:
+            known |= {"step": stage.step, "num_steps": stage.stage.steps}
+        if isinstance(stage, Controller):
+            known["groups"] = stage.ledger.counts()
+        return known
+
     async def run(self, fleets: Fleets) -> None:
         """Evaluate, then train and evaluate stage by stage. Raises Stopped when asked to stop."""
         self._fleets = fleets
+        self._publisher = WeightPublisher(
+            engines=fleets.engines,
+            learner=lambda: fleets.learner,
+            transfer=fleets.transfer(self.weights_folder),
+            probes=self._probes(),
+            max_logprob_difference=logprob_limit(self.config),
+        )
+        fleets.attach(self._publisher.join, self._came_late)
         self._evaluator = Evaluator(
             tasks=self.setup.held_out,
             config=self.config.evaluation,
@@ -220,7 +206,7 @@ class Pipeline:
             rollouts=self._fleets.rollouts,
             scorer=self._fleets.rewards,
             learner=self._fleets.learner,
-            publisher=self._publisher(),
+            publisher=self._publisher,
             tracker=self.tracker,
         )
         return Controller(
@@ -299,17 +285,12 @@ class Pipeline:
 
     # Weights and checkpoints
 
-    def _publisher(self) -> WeightPublisher:
-        return WeightPublisher(
-            engines=self._fleets.engines,
-            learner=self._fleets.learner,
-            transfer=self._fleets.transfer(self.weights_folder),
-            probes=self._probes(),
-            max_logprob_difference=logprob_limit(self.config),
-        )
+    def _came_late(self, answer: Any) -> None:
+        if isinstance(answer, Group) and isinstance(self._current, Controller):
+            self._current.ledger.late()
 
     async def _publish(self, policy_version: int) -> None:
-        report = await self._publisher().publish(policy_version)
+        report = await self._publisher.publish(policy_version)
         self.policy_version = policy_version
         self.tracker.log_event(
             "publish",

@@ -29,7 +29,7 @@ from launch.models import Models, prepare_models, weights_of
 from launch.tasks import load_stages
 from rl.checkpoint import CHECKPOINTS, latest_checkpoint
 from rl.curriculum import Mixture
-from rl.evaluate import Rollouts, Scorer, is_correct
+from rl.evaluate import Rollouts, Scorer, is_correct, play
 from rl.profile import TaskProfile, read_profile, write_profile
 from rl.seeds import is_thinking, sample_seeds
 from rl.statistics import pass_at_k
@@ -95,7 +95,7 @@ class Profiler:
             thinking=is_thinking(self.seed, task.id, 0, self.stage.thinking_share),
             sampling=Sampling(self.stage.temperature, self.stage.max_tokens),
         )
-        answers = (await self.scorer.score(await self.rollouts.run(request))).scored
+        answers = (await self.scorer.score(await play(self.rollouts, request))).scored
         return TaskProfile(
             task_id=task.id,
             task_set=task_set,

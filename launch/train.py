@@ -17,21 +17,27 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from configs.errors import AssayError, ConfigError, Stopped
+from configs.errors import AssayError, ConfigError, LearnerLost, Stopped
+from configs.faultpoints import spare_new_processes
 from configs.load import LoadedConfig, changed_keys, save_unresolved, to_yaml
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.console import Console, log_dir, quiet_output
+from launch.control import Command, controlled
+from launch.fleets import Fleets
 from launch.guidance import check_curriculum, load_guidance
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
 from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, starting_points
-from launch.pipeline import REFERENCES, Fleets, Pipeline, Setup
+from launch.pipeline import REFERENCES, Pipeline, Setup
 from launch.report import write_report
 from launch.tasks import load_held_out, load_stages
 from launch.watchdog import watched
+from launch.workers import Report
 from rl.checkpoint import (
     CHECKPOINTS,
     Checkpoint,
@@ -47,11 +53,13 @@ from rl.tracking import EVENTS, FileTracker, next_attempt, outside_sinks
 
 CONFIG = "config.yaml"
 INTERRUPTED = 130
+LAST_ANSWER_S = 0.5
+"""Between the answer to a second stop and the end."""
 
 _log = logging.getLogger(__name__)
 
 OpenedFleets = contextlib.AbstractAsyncContextManager[Fleets]
-StartFleets = Callable[[RunConfig, Models, Path, str], OpenedFleets]
+StartFleets = Callable[[RunConfig, Models, Path, str, Report], OpenedFleets]
 
 
 def run(loaded: LoadedConfig, resume: bool = False, new: bool = False, local: bool = False) -> int:
@@ -70,15 +78,8 @@ def run(loaded: LoadedConfig, resume: bool = False, new: bool = False, local: bo
     if new and run_dir.exists():
         run_dir.rename(_free_name(run_dir))
     checkpoint = _checkpoint_to_resume(run_dir, resume)
-    logs = log_dir(run_dir, next_attempt(run_dir)).resolve()
-    output = contextlib.nullcontext(sys.stdout) if local else quiet_output(logs / "driver.log")
     try:
-        with output as terminal:
-            setup = prepare(loaded, run_dir, checkpoint)
-            finished = _is_finished(setup)
-            if not finished:
-                save_unresolved(loaded, run_dir / CONFIG)
-                _attempt(setup, logs, Console(terminal, live=not local), local)
+        finished = _train_to_the_end(loaded, run_dir, checkpoint, local)
     except KeyboardInterrupt:
         resumable = (
             "continue with --resume" if has_checkpoint(run_dir / CHECKPOINTS) else "no checkpoint"
@@ -89,6 +90,35 @@ def run(loaded: LoadedConfig, resume: bool = False, new: bool = False, local: bo
         print(f"{run_dir} is finished: nothing was started")
     print(f"report: {run_dir / 'report.md'}")
     return 0
+
+
+def _train_to_the_end(
+    loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None, local: bool
+) -> bool:
+    """Train, in one attempt more for each lost learner rank; whether nothing was left to do.
+
+    All ranks hold parts of one state, so where one is lost all start again from the last
+    checkpoint, exactly as with --resume. Losses count anew once another checkpoint is made.
+    """
+    losses: list[LearnerLost] = []
+    while True:
+        logs = log_dir(run_dir, next_attempt(run_dir)).resolve()
+        output = contextlib.nullcontext(sys.stdout) if local else quiet_output(logs / "driver.log")
+        with output as terminal:
+            setup = prepare(loaded, run_dir, checkpoint)
+            if _is_finished(setup):
+                return True
+            save_unresolved(loaded, run_dir / CONFIG)
+            try:
+                _attempt(setup, logs, Console(terminal, live=not local), local, losses)
+                return False
+            except LearnerLost as loss:
+                before, checkpoint = checkpoint, latest_checkpoint(run_dir / CHECKPOINTS)
+                made_progress = before is None or before.path != (checkpoint or before).path
+                losses = [loss] if made_progress else [*losses, loss]
+                if checkpoint is None or len(losses) > loaded.config.learner.restarts:
+                    raise
+                spare_new_processes()
 
 
 def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None = None) -> Setup:
@@ -141,7 +171,9 @@ def prepare(loaded: LoadedConfig, run_dir: Path, checkpoint: Checkpoint | None =
     )
 
 
-def _attempt(setup: Setup, logs: Path, console: Console, local: bool) -> None:
+def _attempt(
+    setup: Setup, logs: Path, console: Console, local: bool, losses: Sequence[LearnerLost]
+) -> None:
     """Train to the end; however it ends, that is logged and reported."""
     config, run_dir = setup.config, setup.run_dir
     run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
@@ -149,6 +181,11 @@ def _attempt(setup: Setup, logs: Path, console: Console, local: bool) -> None:
     lengths = setup.state.tracker if setup.state else None
     tracker = FileTracker(run_dir, sinks, lengths, config.tracking.trajectories_per_step)
     memory = PeakMemory(run_id)
+    if losses:
+        tracker.log_event(
+            "fault", worker="learner", fault_class="infrastructure", cause=str(losses[-1]),
+            state="restarting", budget_left=config.learner.restarts - len(losses),
+        )  # fmt: skip
     status = "failed"
     try:
         with memory:
@@ -198,22 +235,40 @@ async def _train(
     store = CheckpointStore(setup.run_dir / CHECKPOINTS, config.checkpoint.keep)
     with shared_folder(run_id) as weights:
         pipeline = Pipeline(setup, store, tracker, weights)
-        _stop_on_sigterm(pipeline.request_stop)
-        async with start(config, setup.models, logs, run_id) as fleets:
-            if start is _in_this_process:  # no deadlines: one may stay at a breakpoint
-                await pipeline.run(fleets)
-            else:
-                limit_s = config.deadlines.watchdog_s
-                await watched(pipeline.run(fleets), lambda: tracker.idle_s, limit_s)
+        stop = Stop(pipeline.request_stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+        async with start(config, setup.models, logs, run_id, tracker.log_event) as fleets:
+            commands: dict[str, Command] = {
+                "scale": lambda asked: fleets.scale(asked["sizes"]),
+                "drain": lambda asked: fleets.drain(asked["worker"], asked["now"]),
+                "stop": lambda asked: stop(),
+            }
+
+            def status() -> dict[str, Any]:
+                known = pipeline.status()
+                known |= fleets.status(known["policy_version"])
+                fleets.observe(known, tracker.last_step)
+                return known
+
+            async with controlled(setup.run_dir, commands, status):
+                if start is _in_this_process:  # no deadlines: one may stay at a breakpoint
+                    await pipeline.run(fleets)
+                else:
+                    limit_s = config.deadlines.watchdog_s
+                    await watched(pipeline.run(fleets), lambda: tracker.idle_s, limit_s)
 
 
-def _on_ray(config: RunConfig, models: Models, logs: Path, run_id: str) -> OpenedFleets:
+def _on_ray(
+    config: RunConfig, models: Models, logs: Path, run_id: str, report: Report
+) -> OpenedFleets:
     from launch.cluster import ray_fleets
 
-    return ray_fleets(config, models, logs, run_id)
+    return ray_fleets(config, models, logs, run_id, report)
 
 
-def _in_this_process(config: RunConfig, models: Models, logs: Path, run_id: str) -> OpenedFleets:
+def _in_this_process(
+    config: RunConfig, models: Models, logs: Path, run_id: str, report: Report
+) -> OpenedFleets:
     from launch.local import local_fleets
 
     return local_fleets(config, models)
@@ -258,12 +313,19 @@ def _free_name(run_dir: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _stop_on_sigterm(request_stop: Callable[[], None]) -> None:
-    """First SIGTERM: stop after the step under way, save, exit 6. A second one: now."""
-    loop = asyncio.get_running_loop()
+@dataclass(slots=True)
+class Stop:
+    """First SIGTERM, or `assay stop`: stop after the step under way, save, exit 6. Second: now."""
 
-    def first() -> None:
-        request_stop()
-        loop.remove_signal_handler(signal.SIGTERM)
+    request: Callable[[], None]
+    asked: bool = False
 
-    loop.add_signal_handler(signal.SIGTERM, first)
+    def __call__(self) -> str:
+        loop = asyncio.get_running_loop()
+        if self.asked:
+            loop.remove_signal_handler(signal.SIGTERM)
+            loop.call_later(LAST_ANSWER_S, os.kill, os.getpid(), signal.SIGTERM)
+            return "ending now; what was done since the last checkpoint is lost"
+        self.asked = True
+        self.request()
+        return "will stop after the step under way, saved; asked a second time it ends at once"

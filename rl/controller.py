@@ -19,7 +19,7 @@ from configs.schema import LabelWeightMode, StageConfig
 from envs.types import Task
 from rl.batching import rl_batch
 from rl.curriculum import Curriculum, Mixture
-from rl.evaluate import Rollouts, Scorer
+from rl.evaluate import GroupLost, Rollouts, Scorer
 from rl.label_weights import LabelAware, LabelWeights
 from rl.ledger import Entry, Ledger
 from rl.metrics import PublishReport, StepTimes, rl_metrics
@@ -232,14 +232,19 @@ class Controller:
         self._rollouts.create_task(self._produce(entry))
 
     async def _produce(self, entry: Entry) -> None:
-        """Have a group played and scored. What comes in place of it is counted, not trained, and
-        the group is asked for again."""
-        group = await self.parts.rollouts.run(self._request(entry))
-        while not self.ledger.accepts(entry, group):
+        """Have a group played and scored. Where it is lost, or another comes in its place, it is
+        asked for again, and what comes late is counted, not trained."""
+        while (group := await self._played(entry)) is None:
             entry = self.ledger.reissue(entry)
-            group = await self.parts.rollouts.run(self._request(entry))
         self._finished[entry.group_id] = await self.parts.scorer.score(group)
         self._arrival.set()
+
+    async def _played(self, entry: Entry) -> Group | None:
+        try:
+            group = await self.parts.rollouts.run(self._request(entry))
+        except GroupLost:
+            return None
+        return group if self.ledger.accepts(entry, group) else None
 
     def _request(self, entry: Entry) -> RolloutRequest:
         task, visit = self.tasks[entry.draw.index], entry.draw.visit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from configs.schema import EvaluationConfig
@@ -16,8 +16,12 @@ from rl.tracking import EvaluationRecord, TaskResult
 from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Sampling
 
 
+class GroupLost(Exception):
+    """Whoever had the group is gone, or failed: ask for it again, with the next attempt."""
+
+
 class Rollouts(Protocol):
-    """Plays requests on whatever engines there are."""
+    """Plays requests on whatever engines there are. May raise GroupLost, but not without end."""
 
     async def run(self, request: RolloutRequest) -> Group: ...
 
@@ -41,6 +45,15 @@ def held_out(sets: Sequence[TaskSet], num_tasks: int) -> list[Task]:
         places = range(min(share, len(tasks)))
         chosen += [tasks[permute(place, len(tasks), key)] for place in places]
     return chosen
+
+
+async def play(rollouts: Rollouts, request: RolloutRequest) -> Group:
+    """Have a group played, however often it has to be asked for: where no ledger keeps count."""
+    while True:
+        try:
+            return await rollouts.run(request)
+        except GroupLost:
+            request = replace(request, attempt=request.attempt + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +124,7 @@ class Evaluator:
             thinking=is_thinking(self.seed, task.id, 0, self.config.thinking_share),
             sampling=Sampling(temperature, self.config.max_tokens),
         )
-        return await self.scorer.score(await self.rollouts.run(request))
+        return await self.scorer.score(await play(self.rollouts, request))
 
 
 def is_correct(reward: float | None) -> bool:

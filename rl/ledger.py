@@ -67,6 +67,10 @@ class Ledger:
         self.duplicates += 1
         return False
 
+    def late(self) -> None:
+        """Count an answer that nobody waits for any more; it is dropped."""
+        self.duplicates += 1
+
     def reissue(self, entry: Entry) -> Entry:
         """Ask for an owed group once more; it keeps its place and its slot.
 
@@ -75,8 +79,8 @@ class Ledger:
         """
         if entry.attempt + 1 >= MAX_ATTEMPTS:
             raise FaultBudgetSpent(
-                f"group {entry.group_id} was asked for {MAX_ATTEMPTS} times and another one came "
-                "each time; the rollout workers' logs say more"
+                f"group {entry.group_id} was asked for {MAX_ATTEMPTS} times and did not come; "
+                "the rollout workers' logs say more"
             )
         again = replace(entry, attempt=entry.attempt + 1)
         self._owed[entry.group_id] = again
@@ -113,6 +117,16 @@ class Ledger:
     @property
     def dispatched(self) -> int:
         return self.next_id
+
+    def counts(self) -> dict[str, int]:
+        """Where all groups are: dispatched = trained + dropped + owed."""
+        return {
+            "dispatched": self.dispatched,
+            "trained": self.trained,
+            "dropped": sum(self.dropped.values()),
+            "owed": self.num_owed,
+            "duplicates": self.duplicates,
+        }
 
     def check_balance(self) -> None:
         """Assert that the sum closes: dispatched = trained + dropped + owed."""

@@ -183,6 +183,7 @@ class FileTracker:
             name: open(run_dir / name, "ab", buffering=0)  # noqa: SIM115 - closed by close()
             for name in (METRICS, TRAJECTORIES, EVALUATIONS, EVENTS)
         }
+        self.last_step: StepRecord | None = None
         self._global_step = len(read_log(run_dir / METRICS))
         self._trajectories_per_step = trajectories_per_step
         self._sinks: list[BackgroundSink[Record]] = []
@@ -205,6 +206,7 @@ class FileTracker:
         return time.monotonic() - self._last_line
 
     def log_step(self, record: StepRecord) -> None:
+        self.last_step = record
         self._global_step += 1
         fields = asdict(record)
         metrics = fields.pop("metrics")

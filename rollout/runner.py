@@ -7,14 +7,16 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from envs.types import Env, Message, Task
 from rollout.engine import Engine, GenerationFailed, PromptTooLong
-from rollout.renderer import Renderer
 from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Span, StopReason, Trajectory
+
+if TYPE_CHECKING:
+    from rollout.renderer import Renderer
 
 T = TypeVar("T")
 MakeEnv = Callable[[Task], Env]
@@ -63,13 +65,13 @@ class Runner:
                 with _opened(self.make_env, request.task) as env:
                     return await self._play(request, index, env)
         except PromptTooLong as error:
-            return _failed(request, index, f"prompt too long: {error}", PROMPT_TOO_LONG)
+            return failed_sample(request, index, f"prompt too long: {error}", PROMPT_TOO_LONG)
         except TimeoutError:
-            return _failed(request, index, f"not finished within {self.rollout_s:g} s")
+            return failed_sample(request, index, f"not finished within {self.rollout_s:g} s")
         except EnvFault as error:
-            return _failed(request, index, f"environment: {error}")
+            return failed_sample(request, index, f"environment: {error}")
         except GenerationFailed as error:
-            return _failed(request, index, str(error))
+            return failed_sample(request, index, str(error))
 
     async def _play(self, request: RolloutRequest, index: int, env: Env) -> Trajectory:
         opening = _ask(env.reset, request.task)
@@ -131,7 +133,7 @@ def _opened(make_env: MakeEnv, task: Task) -> Iterator[Env]:
     _ask(env.close)
 
 
-def _failed(request: RolloutRequest, index: int, reason: str, fault: str = "") -> Trajectory:
+def failed_sample(request: RolloutRequest, index: int, reason: str, fault: str = "") -> Trajectory:
     """A sample that ended in a fault: kept for the counts, never scored or trained."""
     info = {"error": reason, "fault": fault}
     return Trajectory(request.task, index, (), (), StopReason.ERROR, num_turns=0, info=info)

@@ -101,7 +101,11 @@ class Trajectory:
 
     @property
     def num_generated(self) -> int:
-        return sum(len(span.token_ids) for span in self.spans if span.logprobs is not None)
+        total = 0  # a plain loop: this is asked several times for every sample of a run
+        for span in self.spans:
+            if span.logprobs is not None:
+                total += len(span.token_ids)
+        return total
 
     @property
     def oldest_version(self) -> int | None:

@@ -1,4 +1,4 @@
-"""A whole run on the real stack, killed at every named point of a save and resumed each time."""
+"""A whole run on the real stack, killed at named points of a save or publish, and resumed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.integration.runs import Run, assert_same_steps, comparable, train
 
 pytestmark = pytest.mark.timeout(1800)
 
-LONG = ("checkpoint.every=1", "stages.reasoning.steps=16")
+LONG = ("checkpoint.every=1", "stages.reasoning.steps=16", "learner.restarts=0")
 
-POINTS = [name for name in faultpoints.POINTS if name.startswith("ckpt.")]
+POINTS = [name for name in faultpoints.POINTS if name.startswith(("ckpt.", "publish."))]
 
 HITS = {"ckpt.mid_file": 4}
 """A save writes three small files in two pieces each; of the others, each save hits one once."""
@@ -56,6 +56,25 @@ def test_killed_at(point: str, battered: Run) -> None:
     else:
         assert attempt.code == -signal.SIGKILL, attempt
     assert steps_saved(battered) in {before + 1, before + 2}, "one save went through, at least"
+
+
+LEARNER_POINTS = [name for name in faultpoints.POINTS if name.startswith("learner.")]
+
+
+@pytest.mark.parametrize("point", LEARNER_POINTS)
+def test_a_learner_rank_that_is_killed_is_started_again(
+    point: str, tmp_path: Path, undisturbed: Run
+) -> None:
+    """The run goes on from its last checkpoint by itself, and ends as if nothing had been."""
+    run = Run(tmp_path / "tiny")
+    again = (*LONG, "learner.restarts=1", "checkpoint.every=2")
+    finished = train(run.directory, *again, fault=f"{point}=kill@11")
+    assert finished.code == 0, f"{finished}\n{run.process_logs()}"
+    assert_same_steps(undisturbed.log("metrics"), run.log("metrics"))
+    [fault] = [event for event in run.log("events") if event["kind"] == "fault"]
+    assert fault["worker"] == "learner"
+    assert "learner rank 0 died during a training step" in fault["cause"]
+    assert len([e for e in run.log("events") if e["kind"] == "attempt_start"]) == 2
 
 
 def test_the_battered_run_ends_as_the_undisturbed_one(undisturbed: Run, battered: Run) -> None:

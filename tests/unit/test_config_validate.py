@@ -11,7 +11,8 @@ import pytest
 from configs import schema
 from configs.errors import ConfigError, DataError
 from configs.load import load
-from configs.validate import RANGES, Range, enabled_stages, is_hub_id, task_sets
+from configs.ranges import RANGES, Range
+from configs.validate import enabled_stages, is_hub_id, task_sets
 
 SMALL = str(Path(__file__).parent / "small_run.yaml")
 RL = "stages.reasoning"
@@ -58,6 +59,11 @@ RL = "stages.reasoning"
         (["model.build.num_kv_heads=3"], "must divide num_heads, 4"),
         (["learner.flash_attention=true"], "needs a GPU"),
         (["learner.gpus=1"], "the same kind of device"),
+        (["fleet.min_rollout_workers=3"], "3 is more than rollout.workers, 1"),
+        (["rollout.workers=3", "fleet.max_rollout_workers=2"], "2 is less than rollout.workers, 3"),
+        (["fleet.resources={wheels: {a: 1}}"], "fleet.resources.wheels: no such role"),
+        (["fleet.resources={rollout: {a: 0}}"], "fleet.resources.rollout: must map names"),
+        (["fleet.resources={rollout: 2}"], "fleet.resources.rollout: must map names"),
         (["learner.colocate=true"], "needs learner.gpus=1 and rollout.gpus=1"),
         (
             ["learner.colocate=true", "learner.gpus=1", "rollout.gpus=1", "rollout.workers=2"],

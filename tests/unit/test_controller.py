@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from configs.errors import FaultBudgetSpent, Stopped
 from configs.schema import StageConfig
 from rl.controller import Controller, Progress, capacity
+from rl.evaluate import GroupLost
 from rl.pruning import ADVICE
 from rl.tracking import StepRecord
 from rollout.types import RolloutRequest
@@ -191,6 +192,20 @@ def test_a_duplicate_is_dropped_and_counted_and_the_group_asked_for_again() -> N
     again = [request for request in world.requests if request.group_id == 6]
     assert [request.attempt for request in again] == [0, 1, 2]
     assert len({request.seeds for request in again}) == 1
+
+
+def test_a_lost_group_is_asked_for_again_and_trained_once_in_its_place() -> None:
+    def decide(request: RolloutRequest) -> Fate:
+        lost = request.group_id % 3 == 0 and request.attempt < 3
+        return Fate((0.0, 1.0), error=GroupLost("worker died") if lost else None)
+
+    world, controller = play(rl_stage(steps=3, max_staleness=1), decide)
+    assert world.trained == [[4 * step + i for i in range(4)] for step in range(3)]
+    assert controller.ledger.duplicates == 0
+    attempts = [request.attempt for request in world.requests if request.group_id == 3]
+    assert attempts == [0, 1, 2, 3]
+    again = {request.seeds for request in world.requests if request.group_id == 3}
+    assert len(again) == 1, "the same samples"
 
 
 def test_only_duplicates_end_the_run() -> None:

@@ -1,0 +1,112 @@
+"""Commands about a run that is under way: scale, drain, status, stop."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[
+    str, typer.Argument(help="A run's folder, or its name within runs/.", show_default=False)
+]
+Address = Annotated[
+    str,
+    typer.Option(help="URL of a cluster's dashboard: the command runs there, in a job."),
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands to the command line."""
+    for command in (scale, drain, status, stop):
+        app.command()(command)
+
+
+def scale(
+    run: Run,
+    sizes: Annotated[
+        list[str], typer.Argument(metavar="ROLE=COUNT", help="Such as rollout=4 reward=2.")
+    ],
+    address: Address = "",
+) -> None:
+    """Change how many workers a running run has. The learner group keeps its size."""
+    from launch.control import Running
+    from launch.resize import parse_sizes
+
+    parsed = parse_sizes(sizes)
+    _there(address, "scale", run, *sizes)
+    typer.echo(Running(find_run(run)).ask("scale", sizes=parsed))
+
+
+def drain(
+    run: Run,
+    worker: Annotated[str, typer.Argument(help="As `assay status` names it.", show_default=False)],
+    now: Annotated[
+        bool, typer.Option("--now", help="Hand back what it has instead of finishing it.")
+    ] = False,
+    address: Address = "",
+) -> None:
+    """Have one worker of a running run leave, without a replacement."""
+    from launch.control import Running
+
+    _there(address, "drain", run, worker, *(["--now"] if now else []))
+    typer.echo(Running(find_run(run)).ask("drain", worker=worker, now=now))
+
+
+def status(
+    run: Run,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds.")] = False,
+    address: Address = "",
+) -> None:
+    """Who does what in a run that is under way, or how it ended."""
+    from rich.console import Console
+
+    from launch.control import Running
+    from launch.status import print_status
+
+    _there(address, "status", run, *(["--json"] if as_json else []))
+    running, console = Running(find_run(run)), Console(highlight=False)
+    while True:
+        said = running.status()
+        if watch and not as_json:
+            console.clear()
+        if as_json:
+            typer.echo(json.dumps(said or {"under_way": False}))
+        else:
+            print_status(running.run_dir, said, console)
+        if not watch or said is None:
+            return
+        time.sleep(2)
+
+
+def stop(run: Run, address: Address = "") -> None:
+    """Stop a run after the step under way, saved, to be resumed; a second time: at once."""
+    from launch.control import Running
+
+    _there(address, "stop", run)
+    typer.echo(Running(find_run(run)).ask("stop"))
+
+
+def find_run(run: str) -> Path:
+    """The folder of a run. Raises ConfigError where there is none."""
+    from configs.errors import ConfigError
+
+    for folder in (Path(run), Path("runs") / run):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise ConfigError(f"no run {run!r}: neither a run's folder nor a name in runs/")
+
+
+def _there(address: str, *arguments: str) -> None:
+    """Where an address is given, run the command on that cluster, whose machines share the run's
+    folder, print what it says, and exit as it does."""
+    if not address:
+        return
+    from launch import jobs
+
+    client = jobs.connect(address)
+    job = jobs.submit(client, jobs.command(*arguments), Path().resolve(), arguments[0])
+    raise typer.Exit(jobs.follow(client, job))

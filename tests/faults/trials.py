@@ -1,0 +1,312 @@
+"""A whole RL stage with real Ray actors over stub engines, disturbed, and what must hold after it.
+
+The driver's side is the product's own: pools, fleets, controller, ledger, publisher, tracker. The
+learner is a number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import ray
+
+from configs.schema import (
+    DeadlinesConfig,
+    FleetConfig,
+    RewardConfig,
+    RolloutConfig,
+    RunConfig,
+    StageConfig,
+)
+from launch import cluster
+from launch.cluster import RayFleets, start_rewards, start_rollouts
+from launch.gauges import RayGauges
+from launch.memory import RUN_ID_VARIABLE
+from launch.models import Models
+from launch.pool import Pool
+from launch.workers import Member
+from rl.controller import Controller, Parts
+from rl.jsonl import read_log
+from rl.ledger import Ledger
+from rl.publish import SharedMemoryTransfer, WeightPublisher
+from rl.tracking import FileTracker
+from rl.types import Batch, StepResult
+from rollout.types import FloatArray, IntArray
+from tests.fakes import Saves, make_controller
+from tests.faults.stubs import TROUBLE, StubRenderer, StubRolloutActor, stub_logprobs
+
+LIMIT_S = 300.0
+"""Longest time of a trial: every wait in it is bounded."""
+
+GONE_S = 180.0
+
+PROBES = [np.arange(n, dtype=np.int32) for n in (4, 7)]
+
+Disturb = Callable[["Trial"], Awaitable[None]]
+
+
+@dataclass
+class Learner:
+    """Its weights are the number of steps it has made. A test may hold it before a step."""
+
+    weights: float = 0.0
+    step_s: float = 0.05
+    batches: list[list[list[int]]] = field(default_factory=list)
+    may_step: asyncio.Event = field(default_factory=asyncio.Event)
+    waits: bool = False
+
+    async def step(self, batch: Batch) -> StepResult:
+        self.waits = True
+        await self.may_step.wait()
+        self.waits = False
+        await asyncio.sleep(self.step_s)
+        self.weights += 1
+        self.batches.append([sample.token_ids.tolist() for sample in batch.samples])
+        return StepResult(
+            loss=0.0, grad_norm=1.0, num_tokens=1, num_micro_batches=1, token_budget=1,
+            learning_rate=batch.learning_rate, metrics={"policy/mismatch_kl": 0.0},
+        )  # fmt: skip
+
+    async def write_weights(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "weights").write_text(str(self.weights))
+
+    async def logprobs(self, sequences: Any) -> list[FloatArray]:
+        values: list[IntArray] = list(sequences)
+        return stub_logprobs(values, self.weights)
+
+
+@dataclass
+class Trial:
+    """One stage under way, or done."""
+
+    folder: Path
+    config: RunConfig
+    controller: Controller
+    fleets: RayFleets
+    learner: Learner
+    publisher: WeightPublisher
+    seconds: float = 0.0
+    trained: list[tuple[int, str, int]] = field(default_factory=list)
+
+    @property
+    def pool(self) -> Pool:
+        return self.fleets.rollouts.pool
+
+    @property
+    def rewards(self) -> Pool:
+        return self.fleets.rewards.pool
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [e for e in read_log(self.folder / "events.jsonl") if e["kind"] == kind]
+
+    def steps(self) -> list[dict[str, Any]]:
+        return read_log(self.folder / "metrics.jsonl")
+
+    async def until(self, reached: Callable[[], Any], what: str, seconds: float = 200) -> None:
+        """Wait for an observed state."""
+        deadline = time.monotonic() + seconds
+        while not reached():
+            assert time.monotonic() < deadline, f"never {what}: {self.pool.summary()}"
+            await asyncio.sleep(0.005)
+
+
+def pid(member: Member) -> int:
+    return int(member.place.pid)
+
+
+def kill(member: Member, number: int = signal.SIGKILL) -> None:
+    os.kill(pid(member), number)
+
+
+def trial_config(**fields: Any) -> RunConfig:
+    """Quick deadlines; `fields` are those of the stage, or whole sections."""
+    sections: dict[str, Any] = {
+        "rollout": RolloutConfig(workers=fields.pop("workers", 2)),
+        "reward": RewardConfig(workers=1, verifier="tests.faults.stubs:Parity"),
+        "fleet": FleetConfig(probe_every_s=1.0),
+        "deadlines": DeadlinesConfig(0.5, 2.0, 20.0, 30.0, 60.0, 120.0),
+    }
+    sections |= {name: fields.pop(name) for name in list(fields) if name in sections}
+    stage = StageConfig(
+        **{"steps": 5, "batch_size": 8, "group_size": 4, "max_tokens": 24, "max_staleness": 1,
+           "keep_zero_variance": True, **fields}
+    )  # fmt: skip
+    return RunConfig(name="trial", stages={"stage": stage}, **sections)
+
+
+def play(
+    folder: Path,
+    disturb: Disturb | None = None,
+    trouble: dict[str, dict[str, Any]] | None = None,
+    limit_s: float = LIMIT_S,
+    **config: Any,
+) -> Trial:
+    """Play a stage, with `disturb` beside it, and check the invariants; what it raises comes."""
+    return asyncio.run(_play(folder, disturb, trouble or {}, limit_s, trial_config(**config)))
+
+
+async def _play(
+    folder: Path,
+    disturb: Disturb | None,
+    trouble: dict[str, Any],
+    limit_s: float,
+    config: RunConfig,
+) -> Trial:
+    model, weights = folder / "model", folder / "weights"
+    weights.mkdir(parents=True)
+    model.mkdir()
+    (model / TROUBLE).write_text(json.dumps(trouble))
+    models = Models(model, model, StubRenderer(), "stub")  # type: ignore[arg-type]
+    run_id = f"trial-{time.time_ns():x}"
+    before = ray.available_resources()
+    tracker = FileTracker(folder)
+    try:
+        async with asyncio.timeout(limit_s):
+            trial = await _run(
+                folder, weights, disturb, config, models, run_id, tracker, time.monotonic()
+            )
+    finally:
+        tracker.close()
+        await _nothing_is_left(run_id, before)
+    check_invariants(trial)
+    assert trial.seconds < limit_s, "I7: every wait was bounded"
+    return trial
+
+
+async def _run(
+    folder: Path,
+    weights: Path,
+    disturb: Disturb | None,
+    config: RunConfig,
+    models: Models,
+    run_id: str,
+    tracker: FileTracker,
+    started: float,
+) -> Trial:
+    logs, learner = folder / "logs", Learner()
+    learner.may_step.set()
+    report = tracker.log_event
+    rollouts = await start_rollouts(config, models, logs, run_id, report, serving=False)
+    rewards = await start_rewards(config, logs, run_id, report)
+    gauges = RayGauges(config.name)
+    fleets = RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, None)  # type: ignore[arg-type]
+    transfer = SharedMemoryTransfer(weights)
+    publisher = WeightPublisher(fleets.engines, lambda: learner, transfer, PROBES, 1e-4)
+    controller = make_controller(config.stages["stage"], _NoWorld(), Saves())  # type: ignore[arg-type]
+    controller.parts = Parts(rollouts, rewards, learner, publisher, tracker)
+    fleets.attach(publisher.join, lambda answer: controller.ledger.late())
+    trial = Trial(folder, config, controller, fleets, learner, publisher)
+    try:
+        with _training_watched(trial):
+            await publisher.publish(0)
+            async with asyncio.TaskGroup() as both:  # what fails first ends the other, too
+                both.create_task(controller.run())
+                if disturb is not None:
+                    both.create_task(_done(disturb(trial)))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    finally:
+        trial.seconds = time.monotonic() - started
+        await asyncio.gather(rollouts.pool.close(), rewards.pool.close())
+    return trial
+
+
+async def _done(work: Awaitable[None]) -> None:
+    await work
+
+
+class _NoWorld:
+    """`make_controller` wants collaborators at once; they are replaced before it runs."""
+
+    def parts(self) -> None:
+        return None
+
+
+@contextmanager
+def _training_watched(trial: Trial) -> Iterator[None]:
+    """Note what enters a batch, beside the ledger: (group, task, visit)."""
+    train = Ledger.train
+
+    def watched(ledger: Ledger, group_id: int) -> None:
+        draw = next(entry.draw for entry in ledger.owed if entry.group_id == group_id)
+        trial.trained.append((group_id, str(draw.index), draw.visit))
+        train(ledger, group_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "train", watched)
+        yield
+
+
+async def _nothing_is_left(run_id: str, before: dict[str, float]) -> None:
+    """I5: all resources are free again, and no process of the run is left."""
+    deadline = time.monotonic() + GONE_S
+    while True:
+        left = [p for p in psutil.process_iter() if _belongs(p, run_id)]
+        now = ray.available_resources()
+        shared = ("object_store_memory", "memory")
+        taken = {n: v for n, v in before.items() if n not in shared and now.get(n, 0) < v}
+        if not left and not taken:
+            return
+        assert time.monotonic() < deadline, f"left behind: {left}, taken: {taken}"
+        await asyncio.sleep(0.1)
+
+
+def _belongs(process: psutil.Process, run_id: str) -> bool:
+    try:
+        return bool(process.environ().get(RUN_ID_VARIABLE) == run_id)
+    except psutil.Error:
+        return False
+
+
+def check_invariants(trial: Trial) -> None:
+    """I1 to I4 and I6; I5 is checked when the actors are gone."""
+    ledger, steps = trial.controller.ledger, trial.steps()
+    ledger.check_balance()
+    assert ledger.num_owed == 0, "I1: nobody owes anything at the end"
+    assert [s["step"] for s in steps] == list(range(1, trial.config.stages["stage"].steps + 1))
+    groups = [group for group, _, _ in trial.trained]
+    visits = [(task, visit) for _, task, visit in trial.trained]
+    assert len(set(groups)) == len(groups) == ledger.trained, "I2: no group is trained twice"
+    assert len(set(visits)) == len(visits), "I2: no task is trained twice in one visit"
+    limit = trial.config.stages["stage"].max_staleness
+    assert max(s.get("staleness/max", 0) for s in steps) <= limit, "I3"
+    for fault in trial.events("fault"):
+        for name in ("worker", "fault_class", "cause", "state", "budget_left"):
+            assert name in fault, f"I6: a fault's line must have {name}: {fault}"
+
+
+@contextmanager
+def small_cluster(folder: Path) -> Iterator[None]:
+    """A Ray of its own for a file of tests, with stub engines in place of vLLM."""
+    root = str(Path(__file__).resolve().parents[2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", root)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setattr(cluster, "RolloutActor", StubRolloutActor)
+        ray.init(
+            num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+            object_store_memory=100 * 1024**2, _temp_dir=str(folder),
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def answers(trial: Trial) -> list[list[list[int]]]:
+    """The token ids of every trained sample, by step."""
+    return trial.learner.batches
