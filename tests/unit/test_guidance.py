@@ -98,7 +98,8 @@ HERE = "tests.unit.test_guidance"
 
 
 def config(*overrides: str) -> RunConfig:
-    return load("quickstart", overrides).config
+    """The quickstart, with the schema's default for its curriculum unless `overrides` name one."""
+    return load("quickstart", [f"{CURRICULUM}.name=uniform", *overrides]).config
 
 
 def profile(path: Path) -> Path:
