@@ -29,6 +29,8 @@ pytestmark = pytest.mark.timeout(1800)
 
 UP_S = 180.0
 RAY = str(Path(sys.executable).with_name("ray"))
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+"""As after activating the environment: a job's command is looked up in it."""
 
 
 @dataclass
@@ -85,6 +87,7 @@ def two_nodes() -> Iterator[TwoNodes]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "PYTHONPATH": str(ROOT),
+        "PATH": PATH,
         "OMP_NUM_THREADS": "1",
     }
     port, dashboard = free_port("127.0.0.1"), free_port("127.0.0.1")

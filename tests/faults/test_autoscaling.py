@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.cluster_utils import AutoscalingCluster
 
 from configs.schema import FleetConfig
 from launch import cluster
@@ -18,11 +17,38 @@ from launch.machine import free_port
 from tests.faults.stubs import StubRolloutActor
 from tests.faults.trials import Trial, play
 from tests.integration.runs import ROOT
-from tests.integration.test_cluster import answers, end, start, wait_for
+from tests.integration.test_cluster import PATH, answers, end, start, wait_for
 
 pytestmark = pytest.mark.timeout(900)
 
-MACHINE = {"resources": {"CPU": 2, "rollout": 2}, "node_config": {}}
+HEAD = "ray.head.default"
+AUTOSCALING = {
+    "cluster_name": "pretended",
+    "max_workers": 2,
+    "upscaling_speed": 1.0,
+    "idle_timeout_minutes": 5,
+    "provider": {"type": "fake_multinode"},
+    "auth": {},
+    "docker": {},
+    "head_node_type": HEAD,
+    "available_node_types": {
+        HEAD: {"resources": {"CPU": 2}, "node_config": {}, "max_workers": 0},
+        "rollout": {
+            "resources": {"CPU": 2, "rollout": 2},
+            "node_config": {},
+            "min_workers": 0,
+            "max_workers": 2,
+        },
+    },
+    **{name: [] for name in ("initialization_commands", "setup_commands", "cluster_synced_files")},
+    **{f"{who}_setup_commands": [] for who in ("head", "worker")},
+    **{f"{who}_start_ray_commands": [] for who in ("head", "worker")},
+    "file_mounts": {},
+    "file_mounts_sync_continuously": False,
+    "rsync_exclude": [],
+    "rsync_filter": [],
+}
+"""Ray's provider that starts a process for each machine; its sample file is not in the wheel."""
 
 
 def nodes() -> int:
@@ -42,15 +68,13 @@ def test_a_machine_is_added_for_workers_without_room(
         "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_FAKE_CLUSTER": "1",
         "PYTHONPATH": str(ROOT),
+        "PATH": PATH,
         "OMP_NUM_THREADS": "1",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(cluster, "RolloutActor", StubRolloutActor)
-    # Ray's own helper would stop every Ray on this machine first; only its configuration is used.
-    types = {"rollout": {**MACHINE, "min_workers": 0, "max_workers": 2}}
-    pretended = AutoscalingCluster({"CPU": 2}, types, idle_timeout_minutes=5)
-    (folder / "autoscaling.json").write_text(json.dumps(pretended._config))
+    (folder / "autoscaling.json").write_text(json.dumps(AUTOSCALING))
     head = start(
         dict(os.environ), folder, "--head", f"--port={port}", "--num-cpus=2",
         f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1",
