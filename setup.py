@@ -32,6 +32,17 @@ REQUIRES = [
     "matplotlib>=3.10",
     "wandb>=0.31",
     "tensorboard>=2.20",
+    "math-verify==0.9.0",
+    "cn2an>=0.5.24",
+    "pebble>=5.2",
+    "openai>=3.50",
+    "tenacity>=9.2",
+    "aiolimiter>=1.3",
+    "diskcache>=5.6",
+    "jsonschema>=4.26",
+    "simpleeval==1.0.8",
+    "bm25s>=0.3",
+    "mcp>=2.3",
 ]
 
 setup(
