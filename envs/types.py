@@ -8,11 +8,65 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the policy is told of it; `parameters` is the JSON schema of an object.
+
+    Example: `ToolSpec("calculate", "Evaluate an expression.", {"type": "object", "properties":
+    {"expression": {"type": "string"}}, "required": ["expression"]})`.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """OpenAI's form, which chat templates take too."""
+        function = {
+            "name": self.name,
+            "description": self.description,
+            "parameters": dict(self.parameters),
+        }
+        return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the policy wrote. `error` says what was wrong with its text ("" when it could be
+    read); name and arguments are then what was understood of it.
+
+    Example: `ToolCall("calculate", {"expression": "384 / 12"})`.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """What came of a call: the text the policy was given, and how long it took.
+
+    `error` is "" or one of the names in `envs.tools.CallError`; a call that the policy got wrong and
+    one that the tool failed are told apart by it.
+    """
+
+    call: ToolCall
+    result: str
+    error: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One chat message. Example: `Message("user", "What is 384 + 512?")`."""
+    """One chat message. Example: `Message("user", "What is 384 + 512?")`.
+
+    `tool_calls` are the calls in an assistant's message, in the order written. `content` keeps
+    everything that was written, calls too.
+    """
 
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
 
     def as_dict(self) -> dict[str, str]:
         """The form that chat templates take."""
@@ -42,12 +96,18 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An environment's reply: messages to append, whether it is over, and its own reward."""
+    """An environment's reply: messages to append, whether it is over, and its own reward.
+
+    The reply to `reset` says with `tools` what the policy may call in this episode. `calls` are the
+    calls that were answered by `messages`.
+    """
 
     messages: tuple[Message, ...] = ()
     done: bool = True
     reward: float | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[ToolSpec, ...] = ()
+    calls: tuple[CallRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
