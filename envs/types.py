@@ -46,8 +46,8 @@ class ToolCall:
 class CallRecord:
     """What came of a call: the text the policy was given, and how long it took.
 
-    `error` is "" or one of the names in `envs.tools.CallError`; a call that the policy got wrong and
-    one that the tool failed are told apart by it.
+    `error` is "" or one of the names in `envs.tools.CallError`; a call the policy got wrong and one
+    that the tool failed are told apart by it.
     """
 
     call: ToolCall
