@@ -61,7 +61,7 @@ class Message:
     """One chat message. Example: `Message("user", "What is 384 + 512?")`.
 
     `tool_calls` are the calls in an assistant's message, in the order written. `content` keeps
-    everything that was written, calls too.
+    everything that was written, calls too; one that holds none of them is followed by them.
     """
 
     role: str
@@ -77,6 +77,8 @@ class Message:
 class Task:
     """One question with its gold answer.
 
+    `env` names where it is from; where it is an import path, "package.module:attribute", that is
+    what is called, without arguments, for the `Env` that plays it. Any other is a plain question.
     `id` is stable and unique within its environment: curriculum and resume are keyed by it.
     `labels` are what results are broken down by (scene, task, level). `metadata` is what the
     verifier and the reports need (unit, program, tolerance) and never what the policy sees.
@@ -115,7 +117,9 @@ class Demonstration:
     """A worked answer for SFT: the reasoning (empty in a straight answer) and the visible reply.
 
     `thinking` says in which mode the chat template renders it. `strategy` names how it was
-    written, so that reports can say what the policy was shown.
+    written, so that reports can say what the policy was shown. `turns` are what comes before the
+    reply in an episode with tools: the policy's messages, each followed by what it was answered.
+    Only what the policy writes is trained.
     """
 
     task: Task
@@ -124,6 +128,8 @@ class Demonstration:
     reply: str
     strategy: str
     weight: float = 1.0
+    turns: tuple[Message, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
 
 
 class TaskSet(Protocol):
