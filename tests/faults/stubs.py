@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from envs.types import Message, Task
+from envs.types import Message, Task, ToolSpec
 from launch.actors import MAX_CONCURRENT_GROUPS, RolloutWorker
 from rollout.engine import EngineDead, EngineSettings
 from rollout.types import Completion, FloatArray, IntArray, Sampling, Score, Trajectory
@@ -77,7 +77,9 @@ class StubRenderer:
 
     stop_token_ids = (0,)
 
-    def render_prompt(self, messages: Sequence[Message], thinking: bool) -> IntArray:
+    def render_prompt(
+        self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()
+    ) -> IntArray:
         return np.array([1, 2, 3], np.int32)
 
     def parse(self, token_ids: IntArray, prompt_ids: IntArray | None = None) -> Message:
