@@ -115,7 +115,9 @@ class Demonstration:
     """A worked answer for SFT: the reasoning (empty in a straight answer) and the visible reply.
 
     `thinking` says in which mode the chat template renders it. `strategy` names how it was
-    written, so that reports can say what the policy was shown.
+    written, so that reports can say what the policy was shown. `turns` are the messages between
+    prompt and reply where `tools` are used: calls (an assistant's `tool_calls`) and their results
+    (role "tool"), which carry no loss.
     """
 
     task: Task
@@ -124,6 +126,8 @@ class Demonstration:
     reply: str
     strategy: str
     weight: float = 1.0
+    turns: tuple[Message, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
 
 
 class TaskSet(Protocol):
@@ -158,6 +162,17 @@ class Env(Protocol):
     def step(self, reply: Message) -> Step: ...
 
     def close(self) -> None: ...
+
+
+class Environment(TaskSet, Protocol):
+    """A task set whose tasks are played: what a name of an environment stands for.
+
+    `make_env` is static, and the world it opens follows from the task alone, so that any process
+    can play it. A task's metadata may hold `gold_calls`: see `envs.tools.gold_episode`.
+    """
+
+    @staticmethod
+    def make_env(task: Task) -> Env: ...
 
 
 class SingleTurn:
