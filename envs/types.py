@@ -117,9 +117,9 @@ class Demonstration:
     """A worked answer for SFT: the reasoning (empty in a straight answer) and the visible reply.
 
     `thinking` says in which mode the chat template renders it. `strategy` names how it was
-    written, so that reports can say what the policy was shown. `turns` are what comes before the
-    reply in an episode with tools: the policy's messages, each followed by what it was answered.
-    Only what the policy writes is trained.
+    written, so that reports can say what the policy was shown. `turns` are the messages between
+    prompt and reply where `tools` are used: calls (an assistant's `tool_calls`) and what they were
+    answered (role "tool"). Only what the policy writes is trained.
     """
 
     task: Task
@@ -164,6 +164,17 @@ class Env(Protocol):
     def step(self, reply: Message) -> Step: ...
 
     def close(self) -> None: ...
+
+
+class Environment(TaskSet, Protocol):
+    """A task set whose tasks are played: what a name of an environment stands for.
+
+    `make_env` is static, and the world it opens follows from the task alone, so that any process
+    can play it. A task's metadata may hold `gold_calls`: see `envs.tools.gold_episode`.
+    """
+
+    @staticmethod
+    def make_env(task: Task) -> Env: ...
 
 
 class SingleTurn:
