@@ -175,16 +175,3 @@ class Environment(TaskSet, Protocol):
 
     @staticmethod
     def make_env(task: Task) -> Env: ...
-
-
-class SingleTurn:
-    """The environment of a plain question: one prompt, one answer, no reward of its own."""
-
-    def reset(self, task: Task) -> Step:
-        return Step(messages=task.prompt, done=False)
-
-    def step(self, reply: Message) -> Step:
-        return Step(done=True)
-
-    def close(self) -> None:
-        return None
