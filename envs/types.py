@@ -164,17 +164,6 @@ class Env(Protocol):
     def close(self) -> None: ...
 
 
-class Environment(TaskSet, Protocol):
-    """A task set whose tasks are played: what a name of an environment stands for.
-
-    `make_env` is static, and the world it opens follows from the task alone, so that any process
-    can play it. A task's metadata may hold `gold_calls`: see `envs.tools.gold_episode`.
-    """
-
-    @staticmethod
-    def make_env(task: Task) -> Env: ...
-
-
 class SingleTurn:
     """The environment of a plain question: one prompt, one answer, no reward of its own."""
 
