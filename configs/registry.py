@@ -28,6 +28,14 @@ CURRICULA = {
     "last_mean": "rl.baselines:LastMeanCurriculum",
 }
 
+ENVIRONMENTS = {
+    name: f"envs.simulated.{module}"
+    for name, module in {
+        "calculator": "calculator:CalculatorTasks",
+    }.items()
+}
+"""Task sources whose tasks are played with tools."""
+
 TASK_SOURCES = {
     "finance": "envs.finance:FinanceTasks",
     "tatqa": "envs.datasets:load_tatqa",
@@ -35,11 +43,13 @@ TASK_SOURCES = {
     "convfinqa": "envs.datasets:load_convfinqa",
     "gsm8k": "envs.datasets:load_gsm8k",
     "rows": "envs.datasets:load_rows",
+    **ENVIRONMENTS,
 }
 
 DEMONSTRATION_SOURCES = {
     **dict.fromkeys(TASK_SOURCES, "envs.datasets:load_demonstrations"),
     "finance": "envs.finance:FinanceDemonstrations",
+    **dict.fromkeys(ENVIRONMENTS, "envs.simulated.tasks:ToolDemonstrations"),
 }
 
 

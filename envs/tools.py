@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from envs.tool_schema import Tool, tool_of
-from envs.types import CallRecord, Message, Step, Task, ToolCall
+from envs.types import CallRecord, Env, Message, Step, Task, ToolCall
 
 
 class CallError(StrEnum):
@@ -143,6 +143,31 @@ class ToolEnv:
             return CallError.DEADLINE, str(error) or "not finished in time"
         except ToolUnavailable as error:
             return CallError.FAILED, str(error) or "the tool is unavailable; try again"
+
+
+class TaskEnv:
+    """An `Env` whose tools depend on the task: `open_episode` makes what each episode is played in.
+
+    Example: `TaskEnv(lambda task: ToolEnv([World(task).balance]))`.
+    """
+
+    def __init__(self, open_episode: Callable[[Task], Env]) -> None:
+        self._open_episode = open_episode
+        self._episode: Env | None = None
+
+    def reset(self, task: Task) -> Step:
+        self.close()
+        self._episode = self._open_episode(task)
+        return self._episode.reset(task)
+
+    def step(self, reply: Message) -> Step:
+        assert self._episode, "reset comes first"
+        return self._episode.step(reply)
+
+    def close(self) -> None:
+        if self._episode:
+            self._episode.close()
+            self._episode = None
 
 
 def _problem(error: CallError, text: str) -> str:

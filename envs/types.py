@@ -164,14 +164,3 @@ class Env(Protocol):
     def step(self, reply: Message) -> Step: ...
 
     def close(self) -> None: ...
-
-
-class Environment(TaskSet, Protocol):
-    """A task set whose tasks are played: what a name of an environment stands for.
-
-    `make_env` is static, and the world it opens follows from the task alone, so that any process
-    can play it. A task's metadata may hold `gold_calls`: see `envs.tools.gold_episode`.
-    """
-
-    @staticmethod
-    def make_env(task: Task) -> Env: ...
