@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -28,7 +29,12 @@ CURRICULA = {
     "last_mean": "rl.baselines:LastMeanCurriculum",
 }
 
-ENVIRONMENTS = {
+INSTALLED = {
+    point.name: point.value for point in importlib.metadata.entry_points(group="assay.envs")
+}
+"""Environments of installed packages, by the names they gave them."""
+
+ENVIRONMENTS = INSTALLED | {
     name: f"envs.simulated.{module}"
     for name, module in {
         "calculator": "calculator:CalculatorTasks",
