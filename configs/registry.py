@@ -17,7 +17,10 @@ from rapidfuzz import fuzz, process
 
 from configs.errors import ConfigError
 
-VERIFIERS = {"numeric": "rewards.numeric:NumericVerifier"}
+VERIFIERS = {
+    "numeric": "rewards.numeric:NumericVerifier",
+    "tool_use": "rewards.tool_use:ToolUseVerifier",
+}
 
 ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rloo", "reinforce_pp")}
 

@@ -141,7 +141,7 @@ class RewardConfig:
     workers: int = 1
     """Reward workers."""
     verifier: str = "numeric"
-    """Built-in verifier or "package.module:attribute"."""
+    """numeric, tool_use, or "package.module:attribute"."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the verifier."""
 
