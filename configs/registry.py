@@ -32,6 +32,7 @@ ENVIRONMENTS = {
     name: f"envs.simulated.{module}"
     for name, module in {
         "calculator": "calculator:CalculatorTasks",
+        "sql": "sql:SqlTasks",
     }.items()
 }
 """Task sources whose tasks are played with tools."""
