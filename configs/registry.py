@@ -33,6 +33,7 @@ ENVIRONMENTS = {
     for name, module in {
         "calculator": "calculator:CalculatorTasks",
         "sql": "sql:SqlTasks",
+        "market": "market:MarketTasks",
     }.items()
 }
 """Task sources whose tasks are played with tools."""
