@@ -33,6 +33,7 @@ ENVIRONMENTS = {
     for name, module in {
         "calculator": "calculator:CalculatorTasks",
         "sql": "sql:SqlTasks",
+        "documents": "documents:DocumentTasks",
         "market": "market:MarketTasks",
     }.items()
 }
