@@ -31,6 +31,7 @@ CURRICULA = {
 ENVIRONMENTS = {
     name: f"envs.simulated.{module}"
     for name, module in {
+        "accounts": "accounts:AccountTasks",
         "calculator": "calculator:CalculatorTasks",
         "sql": "sql:SqlTasks",
         "documents": "documents:DocumentTasks",

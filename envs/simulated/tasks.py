@@ -21,7 +21,7 @@ VERSION = 1  # raise it when the tasks change: old checkpoints then refuse to re
 Call = Mapping[str, Any]
 
 
-def call(name: str, **arguments: Any) -> Call:
+def call(name: str, /, **arguments: Any) -> Call:
     """A gold call, in the form that metadata holds."""
     return {"name": name, "arguments": arguments}
 
