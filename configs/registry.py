@@ -36,6 +36,7 @@ ENVIRONMENTS = {
         "sql": "sql:SqlTasks",
         "documents": "documents:DocumentTasks",
         "market": "market:MarketTasks",
+        "python": "python:PythonTasks",
     }.items()
 }
 """Task sources whose tasks are played with tools."""
