@@ -40,7 +40,12 @@ INSTALLED = {
 ENVIRONMENTS = INSTALLED | {
     name: f"envs.simulated.{module}"
     for name, module in {
+        "accounts": "accounts:AccountTasks",
         "calculator": "calculator:CalculatorTasks",
+        "sql": "sql:SqlTasks",
+        "documents": "documents:DocumentTasks",
+        "market": "market:MarketTasks",
+        "python": "python:PythonTasks",
     }.items()
 }
 """Task sources whose tasks are played with tools."""

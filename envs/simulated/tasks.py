@@ -21,7 +21,7 @@ VERSION = 1  # raise it when the tasks change: old checkpoints then refuse to re
 Call = Mapping[str, Any]
 
 
-def call(name: str, **arguments: Any) -> Call:
+def call(name: str, /, **arguments: Any) -> Call:
     """A gold call, in the form that metadata holds."""
     return {"name": name, "arguments": arguments}
 
@@ -122,15 +122,15 @@ class SimulatedTasks:
 
 def open_tools(
     task: Task,
-    functions: Iterable[Callable[..., Any]],
+    tools: Iterable[Tool | Callable[..., Any]],
     limits: Limits | None = None,
     score: Callable[[], float] | None = None,
     close: Callable[[], None] | None = None,
 ) -> ToolEnv:
-    """A `ToolEnv` over functions, with the faults that the task orders."""
+    """A `ToolEnv` whose tools meet the faults that the task orders."""
     faults = read_faults(task.metadata.get("faults"))
-    tools: list[Tool] = [with_faults(tool_of(f), faults, task.id) for f in functions]
-    return ToolEnv(tools, limits, score, close)
+    made = [tool if isinstance(tool, Tool) else tool_of(tool) for tool in tools]
+    return ToolEnv([with_faults(tool, faults, task.id) for tool in made], limits, score, close)
 
 
 def play(task: Task, messages: Iterable[Message]) -> list[Step]:

@@ -16,7 +16,7 @@ from envs.types import Message, Step, Task
 from rewards.numeric import NumericVerifier
 from rollout.types import StopReason, Trajectory
 
-IN_PROCESS = ("calculator",)
+IN_PROCESS = ("accounts", "calculator", "documents", "market")
 
 
 def source(name: str) -> type[SimulatedTasks]:
