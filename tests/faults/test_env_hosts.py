@@ -78,7 +78,11 @@ def test_a_host_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     async def disturb(trial: Trial) -> None:
         await under_way(trial)
         assert trial.fleets.rollouts.hosts is not None
-        kill(trial.fleets.rollouts.hosts.pool.members[1], signal.SIGSTOP)
+        stopped = trial.fleets.rollouts.hosts.pool.members[1]
+        kill(stopped, signal.SIGSTOP)
+        await trial.until(
+            lambda: stopped.health.life == 1 and stopped.health.serves, "it was replaced"
+        )
 
     trial = tool_trial(tmp_path, disturb, steps=8)
     assert next(f["worker"] for f in trial.events("fault")) == "envs-1"

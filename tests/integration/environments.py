@@ -78,3 +78,86 @@ class HangsAtReset:
 
     def close(self) -> None:
         return None
+
+
+class OneTask:
+    """A task set of two questions for `env`, whose gold call is `gold`."""
+
+    ENV = "tests.integration.environments:Adds"
+    GOLD = ("add", {"a": 1, "b": 2})
+    ANSWER = "3"
+
+    def __init__(self, split: str = "train") -> None:
+        self.split = split
+        self.fingerprint = f"one-{split}"
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Task:
+        name, arguments = self.GOLD
+        return Task(
+            id=f"{self.split}/{index}",
+            env=self.ENV,
+            prompt=(Message("user", f"Question {index} of {self.split}?"),),
+            answer=self.ANSWER,
+            metadata={"gold_calls": [[{"name": name, "arguments": arguments}]]},
+        )
+
+
+class GoldIsWrong(OneTask):
+    ANSWER = "4"
+    GOLD = ("subtract", {"a": 1})
+
+
+class Adds(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([add])
+
+
+class GoldHangs(OneTask):
+    ENV = "tests.integration.environments:Tools"
+    GOLD = ("spin", {})
+
+
+class Leaks(OneTask):
+    ENV = "tests.integration.environments:Daemons"
+    GOLD = ("daemon", {"marker": "leaked-by-a-test"})
+
+
+class Daemons(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([daemon])
+
+
+class Overlaps(OneTask):
+    def __init__(self, split: str = "train") -> None:
+        super().__init__()
+
+
+class Changes(OneTask):
+    ENV = "tests.integration.environments:Clock"
+
+
+class Clock(ToolEnv):
+    """Tells the time with every result."""
+
+    def __init__(self) -> None:
+        super().__init__([add])
+
+    def step(self, reply: Message) -> Step:
+        step = super().step(reply)
+        told = tuple(Message(m.role, f"{m.content} {time.monotonic()}") for m in step.messages)
+        return Step(told, step.done, step.reward, calls=step.calls)
+
+
+class Gives(OneTask):
+    """A world that is content with anything."""
+
+    ENV = "tests.integration.environments:Content"
+    ANSWER = ""
+
+
+class Content(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([add], score=lambda: 1.0)
