@@ -48,6 +48,7 @@ TASK_SOURCES = {
     "convfinqa": "envs.datasets:load_convfinqa",
     "gsm8k": "envs.datasets:load_gsm8k",
     "rows": "envs.datasets:load_rows",
+    "bfcl": "envs.bfcl:BfclTasks",
     **ENVIRONMENTS,
 }
 
