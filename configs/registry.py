@@ -53,7 +53,10 @@ TASK_SOURCES = {
 }
 
 DEMONSTRATION_SOURCES = {
-    **dict.fromkeys(TASK_SOURCES, "envs.datasets:load_demonstrations"),
+    **dict.fromkeys(
+        (name for name, path in TASK_SOURCES.items() if path.startswith("envs.datasets:")),
+        "envs.datasets:load_demonstrations",
+    ),
     "finance": "envs.finance:FinanceDemonstrations",
     **dict.fromkeys(ENVIRONMENTS, "envs.simulated.tasks:ToolDemonstrations"),
 }
