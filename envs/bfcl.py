@@ -284,16 +284,20 @@ def parse_call(text: str, functions: Sequence[Json]) -> ToolCall:
     return ToolCall(ast.unparse(node.func), {**given, **named})
 
 
-def gold_calls(task: Task) -> list[list[ToolCall]]:
-    """The gold calls of each turn, with the first allowed value of each parameter."""
-    gold, functions = task.metadata["gold"], task.metadata["functions"]
-    if task.metadata["category"] == MULTI_TURN:
-        return [[parse_call(text, functions) for text in turn] for turn in gold]
-    calls = []
-    for wanted in gold:
-        [(name, allowed)] = wanted.items()
-        calls.append(ToolCall(name, _first_of_each(allowed)))
-    return [calls]
+def _gold_calls(category: str, gold: Any, functions: Sequence[Json]) -> list[list[Json]]:
+    """What a perfect policy calls, in the form of `envs.tools.gold_episode`: with the first allowed
+    value of each parameter. A turn without calls ends what the user asked last."""
+    if category != MULTI_TURN:
+        pairs = [pair for wanted in gold for pair in wanted.items()]
+        return [[{"name": name, "arguments": _first_of_each(allowed)} for name, allowed in pairs]]
+    turns: list[list[Json]] = []
+    for number, texts in enumerate(gold):
+        calls = [parse_call(text, functions) for text in texts]
+        if number:
+            turns.append([])
+        if calls:
+            turns.append([{"name": call.name, "arguments": call.arguments} for call in calls])
+    return turns
 
 
 def _first_of_each(allowed: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -319,13 +323,14 @@ def _read(folder: Path, category: str) -> Iterable[Task]:
             "category": category,
             "functions": functions,
             "gold": answer["ground_truth"],
+            "gold_calls": _gold_calls(category, answer["ground_truth"], functions),
             "questions": row["question"],
         }
         yield Task(
             id=f"bfcl/{row['id']}",
             env="envs.bfcl:environment",
             prompt=tuple(Message(m["role"], m["content"]) for m in row["question"][0]),
-            answer=json.dumps(answer["ground_truth"]),
+            answer="",  # the calls are the answer
             labels={"scene": "bfcl", "task": category},
             metadata=metadata,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,11 +17,11 @@ from envs.bfcl import (
     BfclTasks,
     calls_problem,
     environment,
-    gold_calls,
     tool_spec,
     turns_problem,
 )
 from envs.tool_schema import make_tool
+from envs.tools import gold_episode
 from envs.types import Message, Step, Task, ToolCall
 
 AREA = {
@@ -154,15 +154,14 @@ def wrong(value: object) -> object:
     return [*value, "more"] if isinstance(value, list) else {"another": value}
 
 
-def played(task: Task, turns: list[list[ToolCall]]) -> Step:
+def played(task: Task, episode: Sequence[Message]) -> Step:
+    """The last reply to an episode."""
     env = environment()
     env.reset(task)
-    for calls in turns:
-        step = Step(done=False)
-        if calls:
-            step = env.step(Message("assistant", "", tuple(calls)))
-        if not step.done:
-            step = env.step(Message("assistant", "done"))
+    for message in episode:
+        step = env.step(message)
+        if step.done:
+            break
     env.close()
     return step
 
@@ -173,14 +172,15 @@ def test_gold_calls_score_1_and_mutated_ones_0(assay_data: Path, category: str) 
     assert len(chosen) == {"simple_python": 400}.get(category, 200)
     for index in range(len(chosen)):
         task = chosen[index]
-        turns = gold_calls(task)
-        step = played(task, turns)
+        gold = list(gold_episode(task))
+        step = played(task, gold)
         assert step.done
         assert step.reward == 1.0, (task.id, step.info)
-        place = next(n for n, calls in enumerate(turns) if calls)
-        for mutated in mutations(turns[place]):
-            changed = [*turns[:place], mutated, *turns[place + 1 :]]
-            assert played(task, changed).reward == 0.0, (task.id, mutated)
+        place = next(n for n, message in enumerate(gold) if message.tool_calls)
+        for mutated in mutations(list(gold[place].tool_calls)):
+            changed = replace(gold[place], tool_calls=tuple(mutated))
+            step = played(task, [*gold[:place], changed, *gold[place + 1 :]])
+            assert step.reward == 0.0, (task.id, mutated)
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
