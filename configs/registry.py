@@ -57,11 +57,15 @@ TASK_SOURCES = {
     "convfinqa": "envs.datasets:load_convfinqa",
     "gsm8k": "envs.datasets:load_gsm8k",
     "rows": "envs.datasets:load_rows",
+    "bfcl": "envs.bfcl:BfclTasks",
     **ENVIRONMENTS,
 }
 
 DEMONSTRATION_SOURCES = {
-    **dict.fromkeys(TASK_SOURCES, "envs.datasets:load_demonstrations"),
+    **dict.fromkeys(
+        (name for name, path in TASK_SOURCES.items() if path.startswith("envs.datasets:")),
+        "envs.datasets:load_demonstrations",
+    ),
     "finance": "envs.finance:FinanceDemonstrations",
     **dict.fromkeys(ENVIRONMENTS, "envs.simulated.tasks:ToolDemonstrations"),
 }

@@ -63,12 +63,9 @@ class Helper:
     def pid(self) -> int:
         return self._process.pid
 
-    def call(self, request: Any, deadline_s: float) -> Any:
-        """What the helper replies.
-
-        Raises TimeoutError at the deadline, ValueError for what it refuses, ToolUnavailable when it
-        died, and RuntimeError for a fault of the helper's.
-        """
+    def ask(self, request: Any, deadline_s: float) -> tuple[str, Any]:
+        """Its reply, as `envs.helper` has it. Raises TimeoutError at the deadline, ToolUnavailable
+        when it died: it is of no more use then."""
         deadline = time.monotonic() + deadline_s
         try:
             self._requests.write(json.dumps([deadline_s, request]).encode() + b"\n")
@@ -78,13 +75,7 @@ class Helper:
         if not reply:
             raise ToolUnavailable("the tool ended while it worked on this; try something else")
         kind, value = json.loads(reply)
-        if kind == OK:
-            return value
-        if kind == REFUSED:
-            raise ValueError(value)
-        if kind == LATE:
-            raise TimeoutError(value)
-        raise RuntimeError(f"helper: {value}")
+        return kind, value
 
     def _read_line(self, deadline: float) -> bytes:
         """A reply, b"" where the helper has ended. Raises TimeoutError."""
@@ -127,8 +118,11 @@ class HelperPool:
             self._free.put(None)
 
     def call(self, request: Any, deadline_s: float) -> Any:
-        """What a helper replies; the deadline is of its work alone. Raises as `Helper.call` does;
-        ToolUnavailable too when all have been busy for long."""
+        """What a helper replies; the deadline is of its work alone.
+
+        Raises TimeoutError at the deadline, ValueError for what the helper refuses, ToolUnavailable
+        when it died or all have been busy for long, and RuntimeError for a fault of the helper's.
+        """
         try:
             helper = self._free.get(timeout=deadline_s * WAIT_FACTOR)
         except queue.Empty:
@@ -136,18 +130,19 @@ class HelperPool:
         kept = None
         try:
             helper = helper or self._start()
-            try:
-                reply = helper.call(request, deadline_s)
-                kept = helper
-                return reply
-            except ValueError:
-                kept = helper
-                raise
-            finally:
-                if kept is None:
-                    helper.kill()
+            kind, value = helper.ask(request, deadline_s)
+            kept = helper
         finally:
+            if helper and not kept:
+                helper.kill()
             self._free.put(kept)
+        if kind == OK:
+            return value
+        if kind == REFUSED:
+            raise ValueError(value)
+        if kind == LATE:
+            raise TimeoutError(value)
+        raise RuntimeError(f"helper: {value}")
 
     def close(self) -> None:
         """End all helpers; those at work are waited for. The pool can be used again."""

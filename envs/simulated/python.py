@@ -122,7 +122,7 @@ def _schedule(draws: Draws) -> Made:
     prompt = (
         f"A loan of {loan} is repaid in {months} equal monthly instalments of principal, each "
         "rounded down to cents, the last of which repays the rest. At the end of each month, "
-        f"before the instalment, 0.{basis_points:02} % interest on what is still owed is paid, rounded "
+        f"before the instalment, 0.{basis_points:02} % interest on what is owed is paid, rounded "
         "half up to cents. How much interest is paid in all?"
     )
     code = (

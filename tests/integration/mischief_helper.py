@@ -32,6 +32,10 @@ def handle(request: object) -> object:
             file.write("x" * 100_000)
     elif request == "flood":
         return "x" * (1 << 22)
+    elif request == "print":
+        print("this is no reply", flush=True)
+    elif request == "late":
+        raise TimeoutError("by itself")
     elif request == "refuse":
         raise ValueError("no")
     elif request == "bug":

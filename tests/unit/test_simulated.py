@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from configs.errors import ConfigError
 from configs.registry import DEMONSTRATION_SOURCES, ENVIRONMENTS, TASK_SOURCES, resolve
+from configs.schema import TasksConfig
 from envs.simulated.calculator import CalculatorTasks
 from envs.simulated.faults import OTHER_FORM, Faults, InjectedCrash
 from envs.simulated.tasks import SimulatedTasks, ToolDemonstrations, play
 from envs.tools import CallError, gold_episode
-from envs.types import Message, Step, Task
+from envs.types import Message, Step, Task, TaskSet, ToolCall
+from launch.tasks import load_demonstrations, load_tasks
 from rewards.numeric import NumericVerifier
 from rollout.types import StopReason, Trajectory
 
@@ -146,3 +151,37 @@ def test_latency_has_the_median_and_the_percentile_that_were_ordered() -> None:
     assert faults.latency(0.5) == pytest.approx(0.05)
     assert faults.latency(0.99) == pytest.approx(2.0)
     assert Faults(latency_s=0.05).latency(0.99) == 0.05
+
+
+def test_paths_are_refused_wherever_a_name_is_asked_for(assay_data: Path) -> None:
+    path = assay_data.parent / "cases" / "attack_strings.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    payloads = [row["payload"] for row in rows if row["tool"] == "path_argument"]
+    assert len(payloads) > 4
+    asked = {
+        "documents": ("read", "document", {}),
+        "market": ("price", "ticker", {"date": "2021-03-05"}),
+        "accounts": ("client", "name", {}),
+    }
+    for name, (tool, argument, more) in asked.items():
+        task = sample(name, each=1)[0]
+        for payload in payloads:
+            calling = Message("assistant", "", (ToolCall(tool, {argument: payload, **more}),))
+            [record] = play(task, [calling])[1].calls
+            assert record.error in (CallError.REFUSED, CallError.TOO_LARGE), (name, payload[:40])
+            assert str(Path.cwd()) not in record.result
+
+
+def test_a_configuration_names_them_as_any_source() -> None:
+    def load(check_gold: Callable[[Task], None], **args: Any) -> TaskSet:
+        config = TasksConfig(source="calculator", split="heldout", args=args)
+        return load_tasks("evaluation.tasks.tools", config, False, check_gold)
+
+    check_gold = NumericVerifier().check_gold
+    assert load(check_gold, levels=[2], faults={"error": 0.1})[0].labels["level"] == "2"
+    with pytest.raises(ConfigError, match="level"):
+        load(check_gold, level=2)
+    config = TasksConfig(source="calculator", args={"levels": [1], "tool_share": 1.0})
+    shown = load_demonstrations("stages.sft.tasks.tools", config, 0.0, False, check_gold)[0]
+    assert shown.strategy == "tools"
+    assert not shown.thinking
