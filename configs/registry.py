@@ -37,7 +37,14 @@ INSTALLED = {
 }
 """Environments of installed packages, by the names they gave them."""
 
-ENVIRONMENTS = INSTALLED | {
+OTHERS = {
+    "mcp": "envs.mcp_server:load_mcp",
+    "openenv": "envs.openenv_server:load_openenv",
+    "object": "envs.objects:load_object",
+}
+"""Whatever a server or an object of somebody else's offers."""
+
+SIMULATED = {
     name: f"envs.simulated.{module}"
     for name, module in {
         "accounts": "accounts:AccountTasks",
@@ -48,6 +55,8 @@ ENVIRONMENTS = INSTALLED | {
         "python": "python:PythonTasks",
     }.items()
 }
+
+ENVIRONMENTS = {**INSTALLED, **OTHERS, **SIMULATED}
 """Task sources whose tasks are played with tools."""
 
 TASK_SOURCES = {

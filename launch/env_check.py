@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import psutil
 
 from configs.errors import AssayError
@@ -26,6 +25,7 @@ from configs.registry import ENVIRONMENTS, bind, resolve
 from configs.schema import DeadlinesConfig
 from envs.cells import Cells
 from envs.episodes import MAX_MESSAGE_BYTES, Deadlines, EnvFault, is_plain
+from envs.tool_schema import make_tool
 from envs.tools import gold_episode
 from envs.types import CallRecord, Message, Step, Task, TaskSet, ToolCall
 from rewards.tool_use import ToolUseVerifier
@@ -133,10 +133,7 @@ class Examination:
                         raise Broken(f"tool {tool.name} has no description")
                     if tool.parameters.get("type") != "object":
                         raise Broken(f"tool {tool.name}: its parameters must be an object's schema")
-                    try:
-                        jsonschema.Draft202012Validator.check_schema(tool.parameters)
-                    except jsonschema.SchemaError as error:
-                        raise Broken(f"tool {tool.name}: not a schema: {error.message}") from None
+                    make_tool(tool, str)  # raises what is wrong with the schema
                     names.add(tool.name)
         return ", ".join(sorted(names)) or "there are no tools"
 
