@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from functools import cache
 from typing import Any
 
 import httpx
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from configs.errors import ConfigError
@@ -120,10 +121,11 @@ class Session:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._url, self._timeout_s = settings["url"], settings["timeout_s"]
+        self._open = ExitStack()
         address = f"ws{self._url.removeprefix('http')}/ws"
         try:
-            self._socket: ClientConnection = connect(
-                address, open_timeout=CONNECT_S, max_size=MAX_MESSAGE_BYTES, proxy=None
+            self._socket: ClientConnection = self._open.enter_context(
+                connect(address, open_timeout=CONNECT_S, max_size=MAX_MESSAGE_BYTES, proxy=None)
             )
         except (OSError, TimeoutError, WebSocketException) as error:
             raise OpenEnvFault(f"OpenEnv server {self._url}: {error}") from error
@@ -160,11 +162,12 @@ class Session:
         ]
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
 
     def _exchange(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            self._socket.send(json.dumps(message))
+            with suppress(ConnectionClosed):  # the reason may have come before: it is read next
+                self._socket.send(json.dumps(message))
             answer = json.loads(self._socket.recv(timeout=self._timeout_s))
         except TimeoutError as error:
             raise OpenEnvFault(f"OpenEnv server {self._url} did not answer") from error

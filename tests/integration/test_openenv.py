@@ -52,7 +52,9 @@ def serve(python: str, kind: str) -> Iterator[str]:
         deadline = time.monotonic() + UP_S
         while True:
             try:
-                OpenEnv().reset(load_openenv(url, size=1)[0])
+                env = OpenEnv()
+                env.reset(load_openenv(url, size=1)[0])
+                env.close()
                 break
             except OpenEnvFault:
                 assert time.monotonic() < deadline
