@@ -97,10 +97,10 @@ class NumericVerifier:
 
     tolerance: float = 0.01
     latex_deadline_s: float = 2.0
-    _latex: LatexChecker = field(init=False, repr=False, compare=False)
+    latex: LatexChecker = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_latex", LatexChecker(self.latex_deadline_s))
+        object.__setattr__(self, "latex", LatexChecker(self.latex_deadline_s))
 
     def __call__(self, trajectory: Trajectory) -> Score:
         if trajectory.stop_reason is StopReason.ERROR:
@@ -108,7 +108,7 @@ class NumericVerifier:
         task = trajectory.task
         truncated = trajectory.stop_reason is StopReason.LENGTH
         question = self.question(task.metadata)
-        reason = verify(gold_of(task), trajectory.reply, question, truncated, self._latex)
+        reason = verify(gold_of(task), trajectory.reply, question, truncated, self.latex)
         if reason in NO_VERDICT:
             return Score(None, reason=reason)
         reward = 1.0 if reason == "equal" else 0.0
