@@ -28,8 +28,10 @@ NO += ("×", "✗", "✘")
 _VERDICT = re.compile(
     rf"(?P<yes>{'|'.join(YES)})|(?P<no>{'|'.join(NO)})|(?P<letter>[yn]$)", re.IGNORECASE
 )
-_SEGMENT = re.compile(r"[.,;:!?。，；：！？\n()（）/—]|\b(?:or|and|but)\b|或", re.IGNORECASE)
-_FOLLOWS = re.compile(r"[^\w\s?？/]|\s+(?:it|they|this|that|he|she|we)\b|\s+[-–—(]", re.IGNORECASE)
+_SEGMENT = re.compile(r"[^\w\s'’]|\n|\b(?:or|and|but)\b|或", re.IGNORECASE)
+_FOLLOWS = re.compile(
+    r"[^\w\s?？/]|\s+(?:it|they|this|that|he|she|we)\b|\s+[-–—(]|\s*\n", re.IGNORECASE
+)
 
 _LETTERS = r"[A-H][)]?(?:\s*(?:[;,、&+]|and|和|与|及|\s)?\s*[(]?[A-H][)]?)*"
 _GOLD = re.compile(r"[A-H](?:\s*[;,、]\s*[A-H])*|A?B?C?D?E?F?G?H?")
@@ -39,9 +41,10 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"\s*(?:(?:is|are)\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answers?|options?|choices?))?"
+    r"\s*(?:(?:is|are)\s+(?:the\s+)?(?:(?:correct|right|best)\s*|(?=answer))(?:answers?|options?)?"
     r"|选?项(?:正确)?|正确)?\s*[.。]?"
 )
+_BRACKETS = re.compile(r"[\[\]{}\"'`*]")
 _ONLY = re.compile(rf"[(]?({_LETTERS})")
 _LOWER = re.compile(r"[(]?[a-h][)]?(?:\s*[;,、]\s*[a-h])*[.]?")
 _WITH_TEXT = re.compile(
@@ -90,7 +93,7 @@ def read_choices(text: str) -> frozenset[str]:
     if len(text) > MAX_CHARS:
         return frozenset()
     text = LATEX_TEXT.sub(r"\1", text)
-    text = unicodedata.normalize("NFKC", text).strip(_EDGES)
+    text = _BRACKETS.sub("", unicodedata.normalize("NFKC", text)).strip(_EDGES)
     if lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :].strip(_EDGES)
     if _LOWER.fullmatch(text):
@@ -100,6 +103,8 @@ def read_choices(text: str) -> frozenset[str]:
         return frozenset(letters) if len(set(letters)) == len(letters) else frozenset()
     if _HEDGE.search(text):
         return frozenset()
+    if "。" in text.rstrip("。"):  # "B。因为A错误"
+        return read_choices(text.partition("。")[0])
     chosen = set()
     for part in re.split(r"[;；\n]\s*", text):
         option = _WITH_TEXT.fullmatch(part) or _BARE_WITH_TEXT.fullmatch(part)

@@ -32,8 +32,8 @@ _CHANGE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _HEDGE = re.compile(
-    r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|at"
-    r" (?:most|least))\b|或|不是|并非|[<>≤≥]|!=",
+    r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
+    r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!=",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
@@ -119,7 +119,8 @@ def number_candidates(answer: Answer) -> list[str]:
 
 def list_candidates(answer: Answer) -> list[str]:
     """The texts in which an answer may state a list: all of it, or what follows the last "are"."""
-    if answer.source in (Source.BOXED, Source.TAG) or _HEDGE.search(answer.text):
+    marked = answer.source in (Source.BOXED, Source.TAG)
+    if marked or _HEDGE.search(answer.text) or _NEGATION.search(answer.text):
         return [answer.text]
     statement = _STATEMENT.search(answer.text)
     return [answer.text, statement[1]] if statement else [answer.text]
@@ -142,6 +143,8 @@ def _last_phrase(text: str) -> re.Match[str] | None:
 
 def _found(text: str, source: Source) -> Answer:
     text = text.strip()
+    if len(text) > SHORT_REPLY_CHARS:  # long runs of blanks would make later searches quadratic
+        text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     return Answer(text, source) if text else Answer("", Source.NONE)
 
 

@@ -89,10 +89,13 @@ _WHEN = re.compile(
     re.IGNORECASE,
 )
 _TO_ONE = re.compile(r"(?<=[0-9])\s*(?::|\bto\b)\s*1(?:\.0)?$")
-_REMARK = re.compile(r"(?!.*\b(?:or|not|maybe)\b)[^()]*\)\s*", re.IGNORECASE | re.DOTALL)
+_REMARK = re.compile(
+    r"(?!.*(?:\b(?:or|not|maybe|perhaps|possibly|wrong|incorrect|false|unless|if)\b|n't|不|错))[^()]*\)\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 _SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
 _SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE)
-_CJK_REFUSED = re.compile("[或不到至和减減降跌亏損损非无無]")
+_CJK_REFUSED = re.compile("[或不到至和减減降跌亏損损非无無超多]|以[上下内外]|未[满満]")
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
 _SPACED_POINT = re.compile(r"(?<=[0-9]) ([.,]) (?=[0-9])")

@@ -240,7 +240,8 @@ def _quantities_agree(
     value = gold.number * unit.scale if declared and gold.scale == 1.0 else gold.value
     percent_gold = gold.percent or unit.percent
     bare = answer.scale == 1.0
-    if units_differ(gold.unit, answer.unit):
+    plain = bare and not answer.unit
+    if units_differ(gold.unit or unit.unit, answer.unit):
         return False
     if percent_gold and (answer.is_money or (not bare and not answer.percent)):
         return False  # "$26.82", "26.82 million" for 26.82 %
@@ -250,10 +251,10 @@ def _quantities_agree(
         return True
     if bare and declared:
         return is_close(gold.number, answer.number, tolerance)
-    if bare and gold.percent:
+    if plain and gold.percent:
         return question.percent_question is True and is_close(gold.number, answer.number, tolerance)
     in_percent_units = not declared and abs(value) >= PERCENT_UNITS_FROM
-    if bare and question.percent_question:
+    if plain and question.percent_question:
         return is_close(value, answer.number / 100, tolerance) or (
             in_percent_units and is_close(value, answer.number * 100, tolerance)
         )

@@ -47,7 +47,8 @@ STOPS = frozenset(("per", "a", "an", "each", "every", "of", "in", "on", "for", "
 _REFUSED = (
     "( ) . or and to not no but nor if maybe perhaps possibly probably either neither between is"
     " isn't are was wrong incorrect true false loss plus minus negative from than vs versus less"
-    " more over under most least instead rather except unless decreased declined dropped fell"
+    " more over under most least instead rather except unless below above deficit"
+    " decreased declined dropped fell"
 )
 REFUSED = frozenset(_REFUSED.split())
 """Words after a number that make it something else than one number with a unit."""
