@@ -8,8 +8,10 @@ deadline ends with the helper, which is then started anew. No such end is a verd
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import resource
+import signal
 from concurrent.futures import TimeoutError
 from concurrent.futures.process import BrokenProcessPool
 
@@ -41,7 +43,8 @@ class LatexChecker:
         if len(answer) > MAX_CHARS:
             return "unparseable"
         try:
-            future = self._running_pool().schedule(_equal, (gold, answer), timeout=self.deadline_s)
+            task = (gold, answer, math.ceil(self.deadline_s) + 1)
+            future = self._running_pool().schedule(_equal, task, timeout=self.deadline_s)
             return "equal" if future.result(self.deadline_s + START_S) else "different"
         except TimeoutError:
             return TIMEOUT
@@ -72,12 +75,18 @@ def _start() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
-def _equal(gold: str, answer: str) -> bool:
-    """In the helper: whether two expressions are mathematically the same."""
+def _equal(gold: str, answer: str, seconds: int) -> bool:
+    """In the helper: whether two expressions are mathematically the same.
+
+    The alarm ends it after so many seconds should nobody be left to do so.
+    """
     from math_verify import parse, verify
 
+    signal.alarm(seconds)
     wanted, stated = (
         parse(f"${text.strip().strip('$')}$", fallback_mode="no_fallback", parsing_timeout=None)
         for text in (gold, answer)
     )
-    return bool(wanted and stated) and verify(wanted, stated, timeout_seconds=None)
+    same = bool(wanted and stated) and verify(wanted, stated, timeout_seconds=None)
+    signal.alarm(0)
+    return same
