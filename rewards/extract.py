@@ -21,7 +21,7 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _PHRASE_WORDS = ("answer", "option", "choice", "答案", "答え", "选", "####")
-_SENTENCE_END = re.compile(r"[.。](?=\s|$)[^0-9]*$")
+_SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
 _STATEMENT = re.compile(
     r".*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",

@@ -48,7 +48,7 @@ class LatexChecker:
             return "equal" if future.result(self.deadline_s + START_S) else "different"
         except TimeoutError:
             return TIMEOUT
-        except (ProcessExpired, BrokenProcessPool, MemoryError, RecursionError):
+        except (ProcessExpired, BrokenProcessPool, MemoryError, RecursionError, ValueError):
             return FAILED
 
     def close(self) -> None:
@@ -83,10 +83,13 @@ def _equal(gold: str, answer: str, seconds: int) -> bool:
     from math_verify import parse, verify
 
     signal.alarm(seconds)
-    wanted, stated = (
-        parse(f"${text.strip().strip('$')}$", fallback_mode="no_fallback", parsing_timeout=None)
-        for text in (gold, answer)
-    )
-    same = bool(wanted and stated) and verify(wanted, stated, timeout_seconds=None)
-    signal.alarm(0)
-    return same
+    try:
+        wanted, stated = (
+            parse(f"${text.strip().strip('$')}$", fallback_mode="no_fallback", parsing_timeout=None)
+            for text in (gold, answer)
+        )
+        if not wanted:
+            raise ValueError(f"the gold {gold!r} cannot be read as LaTeX")
+        return bool(stated) and verify(wanted, stated, timeout_seconds=None)
+    finally:
+        signal.alarm(0)

@@ -42,8 +42,8 @@ class Quantity(NamedTuple):
         return self.unit in _CURRENCY_UNITS
 
 
-_CURRENCY_UNITS = frozenset(CURRENCIES.values()) - {""}
-_PLAIN = re.compile(r"(-?)(\$?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?)(%?)")
+_CURRENCY_UNITS = frozenset(CURRENCIES.values())
+_PLAIN = re.compile(r"(-?)(\$?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?)(%?)\.?")
 _CODES = "|".join(word for word in CURRENCIES if len(word) == 3 and word.isalpha())
 _CURRENCY_MARK = (
     rf"(?:(?:us|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
@@ -70,7 +70,7 @@ _TOKEN = re.compile(
     r"|[\u3040-\u30ff\u4e00-\u9fff]+|[()/.,])"
 )
 _LEAD_IN = re.compile(
-    r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|equal to"
+    r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
     r"|in|for|the|year|fiscal|fy)(?![a-z])|[~≈]|大约为?|约为?|約|合计|总计|共计)\s*",
     re.IGNORECASE,
 )
@@ -140,7 +140,8 @@ def parse_quantity(text: str, fractions: bool = True) -> Quantity | None:
         return None
     if is_decrease or (signs and signs[0] != "+"):
         number = -number
-    currency = CURRENCIES[(match["currency"] or match["currency2"] or "¥").lower().rstrip(".")]
+    mark = match["currency"] or match["currency2"]
+    currency = CURRENCIES[mark.lower().rstrip(".")] if mark else ""
     return _with_suffix(number, match["rest"], bool(match["open"]), currency)
 
 
@@ -197,8 +198,8 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         elif word in SCALES and not percent and not num_words:
             scale *= SCALES[word]
         elif word in CURRENCIES:
-            if names_unit and CURRENCIES[word]:
-                unit = CURRENCIES[word] if unit in ("", "$") else unit
+            if names_unit and unit in ("", "$", "¥"):
+                unit = CURRENCIES[word]
         elif word in DECREASES:
             number = -abs(number)
         elif (

@@ -18,7 +18,7 @@ CURRENCIES = {
     "$": "$", "us$": "USD", "usd": "USD", "hk$": "HKD", "hkd": "HKD", "a$": "AUD", "aud": "AUD",
     "c$": "CAD", "cad": "CAD", "s$": "SGD", "sgd": "SGD", "nt$": "TWD", "twd": "TWD",
     "nz$": "NZD", "nzd": "NZD", "r$": "BRL", "brl": "BRL", "€": "EUR", "eur": "EUR", "£": "GBP",
-    "gbp": "GBP", "¥": "", "jpy": "JPY", "cny": "CNY", "rmb": "CNY", "₹": "INR", "inr": "INR",
+    "gbp": "GBP", "¥": "¥", "jpy": "JPY", "cny": "CNY", "rmb": "CNY", "₹": "INR", "inr": "INR",
     "rs": "INR", "rupees": "INR", "chf": "CHF", "rm": "MYR", "myr": "MYR", "ringgit": "MYR",
     "₩": "KRW", "krw": "KRW", "₽": "RUB", "rub": "RUB", "฿": "THB", "thb": "THB", "zar": "ZAR",
     "sek": "SEK", "nok": "NOK", "dkk": "DKK", "aed": "AED", "sar": "SAR", "元": "CNY", "块": "CNY",
@@ -27,6 +27,8 @@ CURRENCIES = {
     "ポンド": "GBP", "ウォン": "KRW", "dollars": "$", "dollar": "$", "euros": "EUR", "euro": "EUR",
     "pounds": "GBP", "yuan": "CNY", "renminbi": "CNY", "yen": "JPY",
 }  # fmt: skip
+_SIGNS = {"$": ("USD", "HKD", "AUD", "CAD", "SGD", "TWD", "NZD"), "¥": ("CNY", "JPY")}
+"""Currencies that share a sign."""
 COUNTED = {
     "股": "share", "share": "share", "shares": "share", "株": "share", "手": "lot", "lot": "lot",
     "lots": "lot", "份": "unit", "枚": "coin", "张": "piece", "克": "gram", "人": "person",
@@ -55,7 +57,8 @@ REFUSED = frozenset(_REFUSED.split())
 
 
 def units_differ(one: str, other: str) -> bool:
-    """Whether two stated units cannot be the same; "$" may be any dollar, "" is anything."""
+    """Whether two stated units cannot be the same; "$" may be any dollar, "¥" yuan or yen, "" is
+    anything."""
     if not one or not other or one == other:
         return False
-    return not ("$" in (one, other) and (one + other).strip("$").endswith("D"))
+    return other not in _SIGNS.get(one, ()) and one not in _SIGNS.get(other, ())

@@ -47,6 +47,10 @@ def test_expressions(verifier: NumericVerifier, gold: str, reply: str, reward: f
     assert score(verifier, gold, reply).reward == reward
 
 
+def test_a_gold_that_cannot_be_read_gives_no_verdict(verifier: NumericVerifier) -> None:
+    assert score(verifier, r"\relax{", "2").reason == FAILED
+
+
 def test_what_hangs_is_killed_and_the_next_is_scored(verifier: NumericVerifier) -> None:
     began = time.monotonic()
     hung = score(verifier, r"\sqrt{8}", rf"\boxed{{{TOWER}}}")
