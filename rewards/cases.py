@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
+from envs.rows import clean_text
 from envs.types import Task
 from rewards.numeric import NumericVerifier, gold_of, verify
 from rewards.officials import SCORERS
@@ -118,7 +119,7 @@ def _accepts(case: Case, verifier: NumericVerifier) -> bool:
 def _read_case(line: str, number: int, where: str) -> Case:
     try:
         fields = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
         raise DataError(f"{where}: is no object")
@@ -130,11 +131,11 @@ def _read_case(line: str, number: int, where: str) -> Case:
     for name in _TEXTS:
         if not isinstance(fields.get(name, ""), str):
             raise DataError(f"{where}: '{name}' must be text")
-    name = fields.get("id", f"line {number}")
+    name = clean_text(fields.get("id", f"line {number}"))
     task = _task(name, fields, where)
     reply, expected = fields["prediction"], fields["expected"]
-    tier, category = fields.get("tier", "core"), fields.get("category", "")
-    return Case(name, task, reply, expected, tier, category)
+    tier, category = (clean_text(fields.get(key, "")) for key in ("tier", "category"))
+    return Case(name, task, reply, expected, tier or "core", category)
 
 
 def _task(name: str, fields: dict[str, Any], where: str) -> Task:
@@ -148,16 +149,25 @@ def _task(name: str, fields: dict[str, Any], where: str) -> Task:
             metadata[key] = fields[key]
     tolerance = fields.get("tolerance")
     if tolerance is not None:
-        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or tolerance < 0:
-            raise DataError(f"{where}: 'tolerance' must be a number of 0 or more")
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
+            raise DataError(f"{where}: 'tolerance' must be a number")
+        if not 0 <= tolerance < 1:
+            raise DataError(f"{where}: 'tolerance' must be from 0 to 1")
         metadata["tolerance"] = tolerance
     gold = fields["gold"]
     if isinstance(gold, list):
         metadata["answers"] = [_text(item) for item in gold]
         gold = "; ".join(metadata["answers"])
-    if "table" in fields:
-        metadata["table"] = fields["table"]
+    if fields.get("table") is not None:
+        metadata["table"] = _table(fields["table"], where)
     return Task(name, "cases", (), _text(gold), {}, metadata)
+
+
+def _table(rows: Any, where: str) -> list[list[str]]:
+    is_table = isinstance(rows, list) and all(isinstance(row, list) for row in rows)
+    if not is_table or not all(isinstance(cell, str) for row in rows for cell in row):
+        raise DataError(f"{where}: 'table' must be a list of rows, which are lists of text")
+    return list(rows)
 
 
 def _text(gold: Any) -> str:

@@ -51,7 +51,7 @@ _WITH_TEXT = re.compile(
     r"(?:[(]([A-H])[)]|([A-H])[.、:)])\s*(?!\s*(?:or|and|或|和|/)(?![a-z]))[^;；\n]*"
 )
 _BARE_WITH_TEXT = re.compile(
-    r"([A-H])\s*(?=(?![和与及或])[\u4e00-\u9fff\u3040-\u30ff]|(?<!A )[0-9$¥])[^;；\n]*"
+    r"([A-H])\s*(?=(?![和与及或])[\u4e00-\u9fff\u3040-\u30ff]|(?<!A )[0-9$¥])[^;；\n错不非]*"
 )
 _HEDGE = re.compile(
     r"\b(?:or|maybe|perhaps|possibly|either|not|but)\b|或|也可能|不是|还是", re.IGNORECASE

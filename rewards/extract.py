@@ -17,7 +17,7 @@ _TAGS = (("<answer>", "</answer>"), ("<ANSWER>", "</ANSWER>"), ("<Answer>", "</A
 _PHRASE = re.compile(
     r"(?:(?<![a-z])answer[\"'*_`]*\s*(?:is|are|was|=|:|：)|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
     r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)|(?:答案|正确选项)\s*(?:是|为|:|：)"
-    r"|答え(?:は|:|：)|故选[:：]?|####)[\s:：*\"'=]*",
+    r"|答え(?:は|:|：)|(?:故|应|应该|因此|所以)选择?[:：]?|####)[\s:：*\"'=]*",
     re.IGNORECASE,
 )
 _PHRASE_WORDS = ("answer", "option", "choice", "答案", "答え", "选", "####")

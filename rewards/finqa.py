@@ -63,7 +63,10 @@ def agrees(gold: str, result: Result | None) -> bool:
     """Whether a result is the gold, without any tolerance."""
     if result is None or isinstance(result, str) or gold in ("yes", "no"):
         return result == gold
-    return result == float(gold)
+    try:
+        return result == float(gold)
+    except ValueError:
+        return False
 
 
 def _steps(program: str) -> list[tuple[str, str, str]] | None:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from rewards.choices import LATEX_TEXT, NO, YES, is_choice_gold, read_choices, read_yes_no
 from rewards.dates import Day, read_day
 from rewards.numbers import Quantity, parse_quantity
+from rewards.numerals import to_ascii
+from rewards.units import COUNTED, CURRENCIES, PERCENTS, SCALES
 
 
 class Number(NamedTuple):
@@ -65,13 +67,14 @@ KINDS = ("number", "yes_no", "choice", "date", "text", "expression")
 MAX_RANGE_CHARS = 80
 
 _LATEX_COMMAND = re.compile(r"\\[a-zA-Z]+|[\^_]\{")
+_UNIT_WORDS = SCALES.keys() | PERCENTS.keys() | CURRENCIES.keys() | COUNTED.keys()
 _NOTHING = frozenset(("", "nan", "inf", "infinity", "none", "null", "na"))
 _COMPUTED = re.compile(r"-?[0-9]+\.[0-9]{4,}")
-_YEAR = re.compile(r"(?:fiscal\s+(?:year\s+)?|fy\s?)?(?:19|20)[0-9]{2}\s?(?:年度?)?", re.IGNORECASE)
-_NAME_WITH_YEAR = re.compile(r"(?:19|20)[0-9]{2}\s+\S")
+_YEAR = re.compile(r"(?:[a-z]+\s*){0,3}(?:19|20)[0-9]{2}\s?(?:年度?)?", re.IGNORECASE)
+_YEAR_AND_WORD = re.compile(r"(?:[a-z]+\s+)*(?:19|20)[0-9]{2}\s+([a-z]+).*", re.IGNORECASE)
 _RANGE = re.compile(
-    r"(?:from\s+|between\s+)?(.*?[^\s-])\s*"
-    r"(?:\b(?:to|and|through)\b|-|–|—|~|～|至|到)\s*(.+)",
+    r"(?:between\s+(.+?)\s+and|(?:from\s+)?(.*?[^\s-])\s*(?:\b(?:to|through)\b|-|–|—|~|～|至|到))"
+    r"\s*(.+)",
     re.IGNORECASE,
 )
 _PUNCTUATION = re.compile(r"[^\w\s%$€£¥.+-]|\.(?![0-9])|(?<![\w])-(?![0-9])|_")
@@ -129,13 +132,16 @@ def _read_number(text: str) -> Number | None:
     quantities = tuple(form for form in forms if form)
     if not quantities or len(quantities) != len(forms):
         return None
-    if _NAME_WITH_YEAR.match(text) and not _YEAR.fullmatch(text):
+    if (name := _YEAR_AND_WORD.fullmatch(text)) and name[1].lower() not in _UNIT_WORDS:
         return None  # "2018 annual report" is a name, not a number with a unit
+    if text.isascii() and not (digits := to_ascii(text)).isdigit() and digits != text:
+        return None  # and so is "One Liberty Plaza"
     first = quantities[0]
     if "亿" in text and not first.unit:
         first = first._replace(unit="CNY")  # an amount in 亿 is in yuan unless it says otherwise
     is_fraction = any(parse_quantity(form, fractions=False) is None for form in _OR.split(text))
-    is_year, is_computed = bool(_YEAR.fullmatch(text)), bool(_COMPUTED.fullmatch(text))
+    is_year = first.unit in ("", "year") and _YEAR.fullmatch(text) is not None
+    is_computed = _COMPUTED.fullmatch(text) is not None
     return Number(first, is_year, quantities[1:], is_fraction, is_computed)
 
 
@@ -143,7 +149,9 @@ def read_range(text: str) -> Range | None:
     """Two numbers with "to" or a dash between them, a unit after the second at most."""
     text = LATEX_TEXT.sub(r"\1", text[: MAX_RANGE_CHARS + 1]).strip()
     match = _RANGE.fullmatch(text) if len(text) <= MAX_RANGE_CHARS else None
-    low, high = (parse_quantity(match[1]), parse_quantity(match[2])) if match else (None, None)
+    if match is None:
+        return None
+    low, high = parse_quantity(match[1] or match[2]), parse_quantity(match[3])
     return Range(low, high) if low and high else None
 
 

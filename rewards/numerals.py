@@ -17,10 +17,14 @@ _FROM_OTHERS = str.maketrans(_OTHERS, _PLAIN)
 _RUN = re.compile(rf"[{_OTHERS}{_PLAIN}]+")
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")}
 _TENS = {"十": 10, "百": 100, "千": 1000}
-_MYRIADS = {"万": 10**4, "亿": 10**8}
 _NUMERAL = re.compile(
     r"([零一二三四五六七八九十][零一二三四五六七八九十百千万亿]*)(?:点([零一二三四五六七八九]+))?"
 )
+_COUNTERS = (
+    "个個股株份枚张手人名家项次年月日天周号元円块倍成克吨户位只件套台处点百万亿兆基美港欧英整左"
+)
+_MAY_FOLLOW = re.compile(rf"$|[^\u3040-\u30ff\u4e00-\u9fff]|[{_COUNTERS}]|です")
+"""What follows a numeral; "三一重工" is a name, "一般贷款" a word."""
 _SHARE = re.compile(r"(百|千|万|[零一二三四五六七八九十]+|[0-9]{1,9})分之(.+)", re.DOTALL)
 _SHARE_SIGN = {"百": "%", "千": "‰", "万": "‱"}
 _TENTHS = re.compile(r"([一二三四五六七八九1-9])成([一二三四五六七八九1-9]?)")
@@ -64,7 +68,7 @@ def to_ascii(text: str) -> str:
         return f"{digits}%{text[tenths.end() :]}"
     if numeral := _NUMERAL.match(text):
         whole_digits = _integer(numeral[1])
-        if whole_digits is not None:
+        if whole_digits is not None and _MAY_FOLLOW.match(text, numeral.end()):
             fraction = "".join(str(_DIGITS[char]) for char in numeral[2] or "")
             point = "." if fraction else ""
             return f"{whole_digits}{point}{fraction}{text[numeral.end() :]}"

@@ -55,9 +55,12 @@ def test_cases_are_counted_by_tier_and_kind_of_mistake(tmp_path: Path) -> None:
         (GOOD | {"id": "b", "expected": 1}, "line 2: 'prediction' must be text and 'expected'"),
         (
             GOOD | {"id": "b", "tolerance": "1%"},
-            "line 2: 'tolerance' must be a number of 0 or more",
+            "line 2: 'tolerance' must be a number",
         ),
         (GOOD | {"id": "b", "unit": 6}, "line 2: 'unit' must be str"),
+        (GOOD | {"id": "b", "tolerance": float("nan")}, "line 2: 'tolerance' must be from 0 to 1"),
+        (GOOD | {"id": "b", "table": ["a"]}, "line 2: 'table' must be a list of rows"),
+        ('{"gold": ' + "9" * 5_000 + "}", "line 2: is not valid JSON: Exceeds the limit"),
         (GOOD | {"id": 7}, "line 2: 'id' must be text"),
         (GOOD, "line 2: the id 'a' is taken"),
     ],

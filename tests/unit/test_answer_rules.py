@@ -296,6 +296,25 @@ def test_a_task_may_say_what_its_gold_is() -> None:
         verify("red", "red", Question(gold_type="colour"))
 
 
+@pytest.mark.parametrize(
+    ("gold", "reply", "accepted"),
+    [
+        ("The 2014 Plan", "2015 plan", False),
+        ("One Liberty Plaza", "1", False),
+        ("三一重工", "31", False),
+        ("一般贷款", "1", False),
+        ("in 2019", "in 2018", False),
+        ("5 and 10", "5-10", False),
+        ("2000 shares", "2,000", True),
+        ("three", "3", True),
+        ("三十人", "30", True),
+    ],
+)
+def test_golds_that_only_look_like_numbers(gold: str, reply: str, accepted: bool) -> None:
+    assert verify(gold, gold) == "equal"
+    assert (verify(gold, reply) == "equal") is accepted
+
+
 def test_the_declared_unit_names_a_currency() -> None:
     dollars = Question(unit="USD million")
     assert verify("61.5", "$61.5 million", dollars) == "equal"
