@@ -126,9 +126,9 @@ def _look_up(world: Statements, draws: Draws) -> Ask:
 
 def _average(world: Statements, draws: Draws) -> Ask:
     scene, item, year = _drawn(world, draws)
-    average = write_number(fmean(_of_scene(world, scene, item, year)))
+    average = write_number(round(fmean(_of_scene(world, scene, item, year)), 2))
     prompt = f"What was the average {item} of all {scene} companies in {year}, in {MONEY}?"
-    return prompt, average, _over_scene("avg(value)", scene, item, year), ""
+    return prompt, average, _over_scene("round(avg(value), 2)", scene, item, year), ""
 
 
 def _largest(world: Statements, draws: Draws) -> Ask:
@@ -142,7 +142,7 @@ def _count(world: Statements, draws: Draws) -> Ask:
     scene, item, year = _drawn(world, draws)
     values = sorted(_of_scene(world, scene, item, year))
     limit = values[draws.below(len(values))] // 10 * 10
-    prompt = f"How many {scene} companies had a {item} over {limit} {MONEY} in {year}?"
+    prompt = f"How many {scene} companies had {item} over {limit} {MONEY} in {year}?"
     sql = f"{_over_scene('count(*)', scene, item, year)} AND value > {limit}"
     return prompt, str(sum(value > limit for value in values)), sql, ""
 
@@ -160,7 +160,7 @@ def _growth(world: Statements, draws: Draws) -> Ask:
         f"USING (company, item) WHERE company = '{company}' AND item = '{item}' "
         f"AND a.year = {first} AND b.year = {last}"
     )
-    return prompt, f"{write_number((new - old) / old * 100)}%", sql, "percent"
+    return prompt, f"{write_number(round((new - old) / old * 100, 2))}%", sql, "percent"
 
 
 def _ratio(world: Statements, draws: Draws) -> Ask:
@@ -176,7 +176,7 @@ def _ratio(world: Statements, draws: Draws) -> Ask:
         f"USING (company, year) WHERE company = '{company}' AND year = {year} "
         f"AND a.item = '{item}' AND b.item = 'total equity'"
     )
-    return prompt, write_number(part / whole), sql, "ratio"
+    return prompt, write_number(round(part / whole, 4), 6), sql, "ratio"
 
 
 def _screening(world: Statements, draws: Draws) -> Ask:
