@@ -4,6 +4,7 @@ PACKAGES = [
     "configs",
     "envs",
     "envs.finance",
+    "envs.simulated",
     "rollout",
     "rewards",
     "rl",

@@ -26,6 +26,7 @@ from rl.provenance import package_versions
 NAMES = (
     "task_generator",
     "verifier_speed",
+    "tool_speed",
     "packing",
     "curriculum_scale",
     "fleet_sim",

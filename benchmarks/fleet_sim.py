@@ -28,7 +28,6 @@ from rollout.types import Group, RolloutRequest, Score, Span, StopReason, Trajec
 
 TARGET: Target = {
     "busy_staleness_2": Bound(">=", 0.80),
-    "busy_staleness_2_group_a_slot": Bound(">=", 0.80),
     "oldest_over_limit": Bound("<=", 0),
     "groups_per_s_in_process": Bound(">=", 5_000),
     "groups_per_s_through_ray": Bound(">=", 500),

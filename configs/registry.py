@@ -34,6 +34,19 @@ CURRICULA = {
     "last_mean": "rl.baselines:LastMeanCurriculum",
 }
 
+ENVIRONMENTS = {
+    name: f"envs.simulated.{module}"
+    for name, module in {
+        "accounts": "accounts:AccountTasks",
+        "calculator": "calculator:CalculatorTasks",
+        "sql": "sql:SqlTasks",
+        "documents": "documents:DocumentTasks",
+        "market": "market:MarketTasks",
+        "python": "python:PythonTasks",
+    }.items()
+}
+"""Task sources whose tasks are played with tools."""
+
 TASK_SOURCES = {
     "finance": "envs.finance:FinanceTasks",
     "tatqa": "envs.datasets:load_tatqa",
@@ -41,11 +54,17 @@ TASK_SOURCES = {
     "convfinqa": "envs.datasets:load_convfinqa",
     "gsm8k": "envs.datasets:load_gsm8k",
     "rows": "envs.datasets:load_rows",
+    "bfcl": "envs.bfcl:BfclTasks",
+    **ENVIRONMENTS,
 }
 
 DEMONSTRATION_SOURCES = {
-    **dict.fromkeys(TASK_SOURCES, "envs.datasets:load_demonstrations"),
+    **dict.fromkeys(
+        (name for name, path in TASK_SOURCES.items() if path.startswith("envs.datasets:")),
+        "envs.datasets:load_demonstrations",
+    ),
     "finance": "envs.finance:FinanceDemonstrations",
+    **dict.fromkeys(ENVIRONMENTS, "envs.simulated.tasks:ToolDemonstrations"),
 }
 
 

@@ -115,7 +115,9 @@ class Demonstration:
     """A worked answer for SFT: the reasoning (empty in a straight answer) and the visible reply.
 
     `thinking` says in which mode the chat template renders it. `strategy` names how it was
-    written, so that reports can say what the policy was shown.
+    written, so that reports can say what the policy was shown. `turns` are the messages between
+    prompt and reply where `tools` are used: calls (an assistant's `tool_calls`) and their results
+    (role "tool"), which carry no loss.
     """
 
     task: Task
@@ -124,6 +126,8 @@ class Demonstration:
     reply: str
     strategy: str
     weight: float = 1.0
+    turns: tuple[Message, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
 
 
 class TaskSet(Protocol):

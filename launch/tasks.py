@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from configs.errors import ConfigError
-from configs.registry import DEMONSTRATION_SOURCES, TASK_SOURCES, VERIFIERS, bind, resolve
+from configs.registry import (
+    DEMONSTRATION_SOURCES,
+    ENVIRONMENTS,
+    TASK_SOURCES,
+    VERIFIERS,
+    bind,
+    resolve,
+)
 from configs.schema import RewardConfig, RunConfig, StageConfig, StageKind, TasksConfig
 from configs.validate import enabled_stages
 from envs.types import DemonstrationSet, Task, TaskSet
@@ -96,8 +103,9 @@ def load_demonstrations(
     target = resolve(config.source, DEMONSTRATION_SOURCES, f"{key}.source")
     args = dict(config.args)
     given: dict[str, Any] = {"thinking_share": thinking_share}
-    if config.source == "finance":
-        shares = {name: args.pop(name) for name in ("step_share",) if name in args}
+    if config.source == "finance" or config.source in ENVIRONMENTS:
+        own = ("tool_share",) if config.source in ENVIRONMENTS else ("step_share",)
+        shares = {name: args.pop(name) for name in own if name in args}
         tasks = resolve(config.source, TASK_SOURCES, f"{key}.source")
         given["tasks"] = _make(tasks, args, {"split": config.split}, key)
         args = shares

@@ -44,6 +44,10 @@ HOMES = {
     "pebble": ("rewards/latex.py",),
     "math_verify": ("rewards/latex.py",),
     "rapidfuzz": ("configs/registry.py",),
+    "jsonschema": ("envs/tool_schema.py",),
+    "referencing": ("envs/tool_schema.py",),
+    "bm25s": ("envs/simulated/library.py",),
+    "simpleeval": ("envs/simulated/expressions.py",),
 }
 """The only files, or folders, in which a third-party package is imported."""
 
