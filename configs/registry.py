@@ -20,6 +20,10 @@ from configs.errors import ConfigError
 VERIFIERS = {
     "numeric": "rewards.numeric:NumericVerifier",
     "tool_use": "rewards.tool_use:ToolUseVerifier",
+    "official_finqa": "rewards.officials:official_finqa",
+    "official_tatqa": "rewards.officials:official_tatqa",
+    "official_gsm8k": "rewards.officials:official_gsm8k",
+    "official_choice": "rewards.officials:official_choice",
 }
 
 ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rloo", "reinforce_pp")}

@@ -271,17 +271,15 @@ def parse_call(text: str, functions: Sequence[Json]) -> ToolCall:
     """A call such as "sort('a.txt')" or "grep(file_name='a', pattern='b')". Raises DataError."""
     try:
         node = ast.parse(text, mode="eval").body
-        assert isinstance(node, ast.Call)
-        [names] = [
-            list(f["parameters"]["properties"])
-            for f in functions
-            if f["name"] == ast.unparse(node.func)
-        ]
+        if not isinstance(node, ast.Call):
+            raise ValueError("not a call")
+        name = ast.unparse(node.func)
+        [names] = [list(f["parameters"]["properties"]) for f in functions if f["name"] == name]
         given = dict(zip(names, map(ast.literal_eval, node.args), strict=False))
-        named = {str(key.arg): ast.literal_eval(key.value) for key in node.keywords}
-    except (SyntaxError, ValueError, AssertionError) as error:
+        given |= {str(key.arg): ast.literal_eval(key.value) for key in node.keywords}
+    except (SyntaxError, ValueError) as error:
         raise DataError(f"bfcl: cannot read the gold call {text!r}: {error}") from error
-    return ToolCall(ast.unparse(node.func), {**given, **named})
+    return ToolCall(name, json.loads(json.dumps(given)))  # tuples become lists, as a policy's are
 
 
 def _gold_calls(category: str, gold: Any, functions: Sequence[Json]) -> list[list[Json]]:
@@ -315,9 +313,9 @@ def _concrete(value: Any) -> Any:
 def _read(folder: Path, category: str) -> Iterable[Task]:
     name = f"BFCL_v4_{category}.json"
     questions, answers = _lines(folder / name), _lines(folder / "possible_answer" / name)
+    if [row["id"] for row in questions] != [answer["id"] for answer in answers]:
+        raise DataError(f"{folder / name}: possible_answer/ is of other questions")
     for row, answer in zip(questions, answers, strict=True):
-        if row["id"] != answer["id"]:
-            raise DataError(f"{folder / name}: {row['id']} stands beside {answer['id']}")
         functions = row.get("function") or _documented(folder, row)
         metadata = {
             "category": category,

@@ -47,8 +47,8 @@ def run(bank: Bank, turns: Sequence[Sequence[Call]]) -> None:
 
 
 def _bank_of(metadata: Mapping[str, Any]) -> Bank:
-    key = (metadata["split"], metadata["seed"], metadata["world"])
-    return draw_bank(metadata["split"], Draws("bank", *key))
+    split, world = metadata["split"], metadata["world"]
+    return draw_bank(split, Draws("bank", split, world))
 
 
 class AccountTasks(SimulatedTasks):
@@ -70,11 +70,9 @@ class AccountTasks(SimulatedTasks):
         Cell(4, "several"),
     )
 
-    def draft(self, cell: Cell, number: int) -> Draft:
-        world = f"{cell.family}-{cell.level}/{number}"
-        metadata = {"split": self.split, "seed": self.seed, "world": world}
+    def draft(self, cell: Cell, draws: Draws) -> Draft:
+        metadata = {"split": self.split, "world": draws.below(1 << 62)}
         bank = _bank_of(metadata)
-        draws = Draws("accounts", self.split, self.seed, world)
         prompt, calls, answer = FAMILIES[cell.family, cell.level](bank, draws)
         run(bank, calls)
         # The answer is a number that only the final state tells.

@@ -51,15 +51,14 @@ class CalculatorTasks(SimulatedTasks):
     NAME = "calculator"
     CELLS = (Cell(1, "division"), Cell(2, "growth"), Cell(3, "finance"), Cell(4, "finance"))
 
-    def draft(self, cell: Cell, number: int) -> Draft:
+    def draft(self, cell: Cell, draws: Draws) -> Draft:
         if cell.level in FINANCE_LEVELS:
             source = _finance_tasks(self.split, self.seed, FINANCE_LEVELS[cell.level])
-            return _from_finance(source[number % len(source)])
-        return _short(self.split, self.seed, cell, number)
+            return _from_finance(source[draws.below(len(source))])
+        return _short(self.split, cell, draws)
 
 
-def _short(split: str, seed: int, cell: Cell, number: int) -> Draft:
-    draws = Draws("calculator", split, seed, cell.level, number)
+def _short(split: str, cell: Cell, draws: Draws) -> Draft:
     while True:
         a, b = draws.between(101, 999), draws.between(11, 99)
         if cell.level == 2:

@@ -36,9 +36,8 @@ class DocumentTasks(SimulatedTasks):
     NAME = "documents"
     CELLS = (Cell(1, "figure"), Cell(2, "share"), Cell(3, "change"), Cell(4, "definition"))
 
-    def draft(self, cell: Cell, number: int) -> Draft:
+    def draft(self, cell: Cell, draws: Draws) -> Draft:
         world = statements(self.split, self.seed)
-        draws = Draws("documents", self.split, self.seed, cell.family, number)
         prompt, answer, calls = FAMILIES[cell.family](self, world, draws)
         percent = cell.level in (2, 4)
         metadata = {

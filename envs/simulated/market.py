@@ -130,8 +130,7 @@ class MarketTasks(SimulatedTasks):
         Cell(4, "claim"),
     )
 
-    def draft(self, cell: Cell, number: int) -> Draft:
-        draws = Draws("market", self.split, self.seed, cell.family, number)
+    def draft(self, cell: Cell, draws: Draws) -> Draft:
         ask = FAMILIES[cell.family](market(self.split, self.seed), draws)
         metadata = {
             "split": self.split,

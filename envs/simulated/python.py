@@ -40,8 +40,7 @@ class PythonTasks(SimulatedTasks):
         Cell(4, "schedule"),
     )
 
-    def draft(self, cell: Cell, number: int) -> Draft:
-        draws = Draws("python", self.split, self.seed, cell.family, number)
+    def draft(self, cell: Cell, draws: Draws) -> Draft:
         while True:
             made = FAMILIES[cell.family](draws)
             if made is not None and split_of(made[0]) == self.split:

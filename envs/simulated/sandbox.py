@@ -54,9 +54,6 @@ def run_code(code: str, limits: SandboxLimits) -> str:
 @cache
 def check_isolation() -> None:
     """Raise MissingCapability, with what to do, unless a sandbox works here."""
-    for program in ("bwrap", "prlimit"):
-        if shutil.which(program) is None:
-            raise MissingCapability(f"the Python sandbox needs {program}; {INSTALL}")
     try:
         output = _run(b"print(6 * 7)", SandboxLimits(seconds=60.0))
     except (RuntimeError, TimeoutError) as error:
@@ -67,6 +64,14 @@ def check_isolation() -> None:
         ) from error
     if output != "42":
         raise MissingCapability(f"Python does not run in the sandbox: {output[:200]}")
+
+
+def _program(name: str) -> str:
+    """Where a program is. Raises MissingCapability."""
+    path = shutil.which(name)
+    if path is None:
+        raise MissingCapability(f"the Python sandbox needs {name}; {INSTALL}")
+    return path
 
 
 def _run(code: bytes, limits: SandboxLimits) -> str:
@@ -144,9 +149,9 @@ def _command(limits: SandboxLimits, code_fd: int, filter_fd: int, status_fd: int
     seconds = math.ceil(limits.seconds) + 1
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     return [
-        *("prlimit", f"--as={limits.memory_mb * MEGABYTE}", f"--cpu={seconds}"),
+        *(_program("prlimit"), f"--as={limits.memory_mb * MEGABYTE}", f"--cpu={seconds}"),
         *(f"--fsize={limits.disk_mb * MEGABYTE}", "--nofile=64", "--core=0", "--"),
-        *("bwrap", "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net"),
+        *(_program("bwrap"), "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net"),
         *("--unshare-uts", "--unshare-cgroup-try", "--disable-userns", "--cap-drop", "ALL"),
         *("--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--clearenv"),
         *("--die-with-parent", "--new-session", "--ro-bind", "/usr", "/usr"),

@@ -12,6 +12,7 @@ from statistics import fmean
 from configs.errors import DataError
 from envs.draws import Draws
 from envs.finance.questions import write_number
+from envs.finance.scenes import LAYOUTS
 from envs.killable import HelperPool
 from envs.simulated.statements import MONEY, Statements, sealed_database, statements
 from envs.simulated.tasks import Cell, Draft, SimulatedTasks, call, open_tools
@@ -24,8 +25,14 @@ QUERY_S = 1.0  # within SQLite
 KILL_S = 2.0  # for the helper in all, should SQLite not stop by itself
 ABOUT = "It has one table, figures(company, scene, item, year, value)."
 
-ITEMS = ("total income", "total expenses", "net income", "income tax", "total assets", "cash")
-"""What questions over all companies ask about: every company has them."""
+ITEMS = (
+    *("total income", "total expenses", "profit before tax", "income tax", "net income", "cash"),
+    *("total assets", "borrowings", "total liabilities", "retained earnings", "total equity"),
+    *("depreciation", "other investments"),
+)
+"""What questions over many companies ask about: every company has them."""
+YEARS = (2016, 2022)
+"""Of which many companies of every scene report."""
 
 
 class SqlTool:
@@ -76,7 +83,7 @@ def environment() -> Env:
 class SqlTasks(SimulatedTasks):
     """Questions about the statements of 160 companies (a `TaskSet`).
 
-    Level 1: look one figure up. Level 2: an aggregate over all companies of a year. Level 3: a
+    Level 1: look one figure up. Level 2: an aggregate over all companies of a scene. Level 3: a
     change or a ratio of one company. Level 4: a condition on two items over all companies of a
     scene. Companies belong to one split.
     """
@@ -92,9 +99,8 @@ class SqlTasks(SimulatedTasks):
         Cell(4, "screening"),
     )
 
-    def draft(self, cell: Cell, number: int) -> Draft:
+    def draft(self, cell: Cell, draws: Draws) -> Draft:
         world = statements(self.split, self.seed)
-        draws = Draws("sql", self.split, self.seed, cell.level, cell.family, number)
         prompt, answer, sql, unit = FAMILIES[cell.family](world, draws)
         metadata = {
             "split": self.split,
@@ -119,25 +125,25 @@ def _look_up(world: Statements, draws: Draws) -> Ask:
 
 
 def _average(world: Statements, draws: Draws) -> Ask:
-    item, year = _item_and_year(world, draws)
-    average = write_number(fmean(world.figures[item, year].values()))
-    prompt = f"What was the average {item} of all companies in {year}, in {MONEY}?"
-    return prompt, average, _over_all("avg(value)", item, year), ""
+    scene, item, year = _drawn(world, draws)
+    average = write_number(round(fmean(_of_scene(world, scene, item, year)), 2))
+    prompt = f"What was the average {item} of all {scene} companies in {year}, in {MONEY}?"
+    return prompt, average, _over_scene("round(avg(value), 2)", scene, item, year), ""
 
 
 def _largest(world: Statements, draws: Draws) -> Ask:
-    item, year = _item_and_year(world, draws)
-    largest = max(world.figures[item, year].values())
-    prompt = f"What was the largest {item} of any company in {year}, in {MONEY}?"
-    return prompt, str(largest), _over_all("max(value)", item, year), ""
+    scene, item, year = _drawn(world, draws)
+    largest = max(_of_scene(world, scene, item, year))
+    prompt = f"What was the largest {item} of any {scene} company in {year}, in {MONEY}?"
+    return prompt, str(largest), _over_scene("max(value)", scene, item, year), ""
 
 
 def _count(world: Statements, draws: Draws) -> Ask:
-    item, year = _item_and_year(world, draws)
-    values = sorted(world.figures[item, year].values())
-    limit = values[draws.between(len(values) // 4, 3 * len(values) // 4)] // 10 * 10
-    prompt = f"How many companies had a {item} over {limit} {MONEY} in {year}?"
-    sql = f"{_over_all('count(*)', item, year)} AND value > {limit}"
+    scene, item, year = _drawn(world, draws)
+    values = sorted(_of_scene(world, scene, item, year))
+    limit = values[draws.below(len(values))] // 10 * 10
+    prompt = f"How many {scene} companies had {item} over {limit} {MONEY} in {year}?"
+    sql = f"{_over_scene('count(*)', scene, item, year)} AND value > {limit}"
     return prompt, str(sum(value > limit for value in values)), sql, ""
 
 
@@ -154,7 +160,7 @@ def _growth(world: Statements, draws: Draws) -> Ask:
         f"USING (company, item) WHERE company = '{company}' AND item = '{item}' "
         f"AND a.year = {first} AND b.year = {last}"
     )
-    return prompt, f"{write_number((new - old) / old * 100)}%", sql, "percent"
+    return prompt, f"{write_number(round((new - old) / old * 100, 2))}%", sql, "percent"
 
 
 def _ratio(world: Statements, draws: Draws) -> Ask:
@@ -170,22 +176,19 @@ def _ratio(world: Statements, draws: Draws) -> Ask:
         f"USING (company, year) WHERE company = '{company}' AND year = {year} "
         f"AND a.item = '{item}' AND b.item = 'total equity'"
     )
-    return prompt, write_number(part / whole), sql, "ratio"
+    return prompt, write_number(round(part / whole, 4), 6), sql, "ratio"
 
 
 def _screening(world: Statements, draws: Draws) -> Ask:
-    year = draws.choice(_years(world))
-    scene = draws.choice(sorted(set(world.scenes.values())))
-    percent = draws.between(2, 30)
-    income, result = world.figures["total income", year], world.figures["net income", year]
-    num = sum(
-        100 * result[company] > percent * income[company]
-        for company in income
-        if world.scenes[company] == scene
+    scene, _, year = _drawn(world, draws)
+    percent = draws.between(2, 40)
+    income, result = (
+        _of_scene(world, scene, item, year) for item in ("total income", "net income")
     )
+    num = sum(100 * a > percent * b for a, b in zip(result, income, strict=True))
     prompt = (
-        f"How many companies of the scene '{scene}' had a net income of more than {percent} % of "
-        f"their total income in {year}?"
+        f"How many {scene} companies had a net income of more than {percent} % of their total "
+        f"income in {year}?"
     )
     sql = (
         "SELECT count(*) FROM figures a JOIN figures b USING (company, year) WHERE "
@@ -206,13 +209,18 @@ FAMILIES: dict[str, Callable[[Statements, Draws], Ask]] = {
 }
 
 
-def _years(world: Statements) -> list[int]:
-    """The years of which many companies report."""
-    return sorted(year for item, year in world.figures if item == "cash" and 2016 <= year <= 2022)
+def _drawn(world: Statements, draws: Draws) -> tuple[str, str, int]:
+    """A scene, an item and a year of which its companies report."""
+    while True:
+        scene, item = draws.choice(tuple(LAYOUTS)), draws.choice(ITEMS)
+        year = draws.between(*YEARS)
+        if _of_scene(world, scene, item, year):
+            return scene, item, year
 
 
-def _item_and_year(world: Statements, draws: Draws) -> tuple[str, int]:
-    return draws.choice(ITEMS), draws.choice(_years(world))
+def _of_scene(world: Statements, scene: str, item: str, year: int) -> list[int]:
+    values = world.figures[item, year]
+    return [value for company, value in values.items() if world.scenes[company] == scene]
 
 
 def _figure(value: str, company: str, item: str, year: int) -> str:
@@ -222,5 +230,7 @@ def _figure(value: str, company: str, item: str, year: int) -> str:
     )
 
 
-def _over_all(value: str, item: str, year: int) -> str:
-    return f"SELECT {value} FROM figures WHERE item = '{item}' AND year = {year}"
+def _over_scene(value: str, scene: str, item: str, year: int) -> str:
+    return (
+        f"SELECT {value} FROM figures WHERE scene = '{scene}' AND item = '{item}' AND year = {year}"
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
+from itertools import count
 from typing import Any, ClassVar
 
 from configs.errors import ConfigError, DataError
 from configs.registry import resolve
-from envs.draws import SPLITS, Draws, key_of
+from envs.draws import HELD_OUT_ONE_IN, SPLITS, Draws, key_of
 from envs.finance.generator import ASK_FOR_BOX
 from envs.simulated.faults import Faults, read_faults, with_faults
 from envs.tool_schema import Tool, tool_of
@@ -50,8 +51,9 @@ class SimulatedTasks:
 
     Index i is task i // C of cell i % C, C being the number of cells (level, family) at the chosen
     levels. The id, such as "calculator/train/0/division-1/42", stands for the same task for ever.
-    No question of the held-out split is one of the train split's. `faults` are the keyword
-    arguments of `Faults`. Raises ConfigError for an unknown split or level and a size below one.
+    A question's own text decides its split, whatever the seed, so none is in both; within a split
+    one may come again under another number. `faults` are the keyword arguments of `Faults`. Raises
+    ConfigError for an unknown split or level and a size below one.
     """
 
     NAME: ClassVar[str]
@@ -76,9 +78,19 @@ class SimulatedTasks:
         self.faults = read_faults(faults)
         self._cells = [cell for cell in self.CELLS if cell.level in levels]
 
-    def draft(self, cell: Cell, number: int) -> Draft:
-        """Task `number` of a cell in this split and under this seed."""
+    def draft(self, cell: Cell, draws: Draws) -> Draft:
+        """A task of a cell, in this split's world."""
         raise NotImplementedError
+
+    def _owned_draft(self, cell: Cell, number: int) -> Draft:
+        """Task `number` of a cell: the first that is drawn whose text belongs to the split."""
+        for attempt in count():
+            key = (self.NAME, self.split, self.seed, cell.level, cell.family, number, attempt)
+            draft = self.draft(cell, Draws(*key))
+            held_out = key_of(self.NAME, draft.prompt) % HELD_OUT_ONE_IN == 0
+            if SPLITS[held_out] == self.split:
+                return draft
+        raise AssertionError("unreachable")
 
     def __len__(self) -> int:
         return self.size
@@ -88,7 +100,7 @@ class SimulatedTasks:
             raise IndexError(f"{self.NAME} task {index} of {self.size}")
         number, position = divmod(index, len(self._cells))
         cell = self._cells[position]
-        draft = self.draft(cell, number)
+        draft = self._owned_draft(cell, number)
         metadata = {**draft.metadata, "gold_calls": draft.gold_calls}
         if self.faults != Faults():
             metadata["faults"] = asdict(self.faults)

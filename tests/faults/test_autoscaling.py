@@ -20,7 +20,7 @@ from tests.faults.trials import Trial, play
 from tests.integration.runs import ROOT
 from tests.integration.test_cluster import PATH, answers, end, start, wait_for
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.brief, pytest.mark.timeout(900)]
 
 HEAD = "ray.head.default"
 PROVIDER = {

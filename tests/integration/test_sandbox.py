@@ -124,7 +124,7 @@ def test_without_isolation_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def broken(*arguments: object) -> list[str]:
         command = plain(*arguments)  # type: ignore[arg-type]
-        return [*command[: command.index("bwrap") + 1], "--no-such-option"]
+        return [*command[: command.index(shutil.which("bwrap")) + 1], "--no-such-option"]
 
     monkeypatch.setattr(sandbox, "_command", broken)
     with pytest.raises(MissingCapability, match="cannot isolate here"):

@@ -12,6 +12,8 @@ import pytest
 from configs.errors import ConfigError
 from configs.registry import DEMONSTRATION_SOURCES, ENVIRONMENTS, TASK_SOURCES, resolve
 from configs.schema import TasksConfig
+from envs.draws import key_of
+from envs.finance.generator import ASK_FOR_BOX
 from envs.simulated.calculator import CalculatorTasks
 from envs.simulated.faults import OTHER_FORM, Faults, InjectedCrash
 from envs.simulated.tasks import SimulatedTasks, ToolDemonstrations, play
@@ -93,6 +95,8 @@ def test_splits_and_seeds_differ(name: str) -> None:
         for split in ("train", "heldout")
     )
     assert not train & held_out
+    owners = {key_of(name, p.removesuffix(ASK_FOR_BOX)) % 4 == 0 for p in held_out}
+    assert owners == {True}, "whatever the seed, a text belongs to one split"
     assert chosen[0].label_cycle[0] == dict(chosen[0][0].labels)
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -11,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError
+from envs.simulated.tasks import play
 from envs.tool_schema import make_tool, tool_of
 from envs.tools import CallError, Limits, ToolEnv, ToolUnavailable, bounded_text, gold_episode
 from envs.types import CallRecord, Message, Task, ToolCall, ToolSpec
@@ -283,6 +288,20 @@ def test_a_foreign_schema_is_checked_and_fetches_nothing() -> None:
         make_tool(ToolSpec("echo", "Echo.", {"type": "nonsense"}), echo)
     with pytest.raises(ConfigError, match="elsewhere"):
         make_tool(ToolSpec("echo", "Echo.", remote), echo)
+
+
+def test_the_example_of_the_docs_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[2] / "docs" / "tools.md"
+    [block] = re.findall(r"```python\n(.+?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    package = ModuleType("my_package")
+    monkeypatch.setitem(sys.modules, "my_package", package)
+    exec(block, vars(package))
+    task = package.DeskTasks()[3]
+    steps = play(task, gold_episode(task))
+    assert [record.error for step in steps for record in step.calls] == ["", ""]
+    assert steps[-1].done
+    assert steps[-1].reward == 1.0
+    assert play(task, [Message("assistant", "")])[-1].reward == 0.0
 
 
 def test_the_gold_episode_is_what_metadata_says() -> None:
