@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from configs.errors import ConfigError
-from configs.registry import DEMONSTRATION_SOURCES, ENVIRONMENTS, TASK_SOURCES, resolve
+from configs.registry import DEMONSTRATION_SOURCES, SIMULATED, TASK_SOURCES, resolve
 from configs.schema import TasksConfig
 from envs.draws import key_of
 from envs.finance.generator import ASK_FOR_BOX
@@ -50,7 +50,7 @@ def reward(task: Task, messages: list[Message], steps: list[Step]) -> float:
     return answer * (1.0 if state is None else state)
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_every_environment_has_tasks_and_demonstrations(name: str) -> None:
     assert name == source(name).NAME
     assert DEMONSTRATION_SOURCES[name] == "envs.simulated.tasks:ToolDemonstrations"
