@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import psutil
 import pytest
 
 from configs.errors import MissingCapability
+from envs.killable import ROOT
 from envs.simulated import sandbox
 from envs.simulated.python import PythonTasks
 from envs.simulated.sandbox import SandboxLimits, check_isolation, run_code
@@ -61,6 +64,23 @@ def test_honest_programs() -> None:
     assert outcome("open('x', 'w').write('1'); print(open('/tmp/x').read())") == "1"
     assert outcome("import threading as t; a = t.Thread(target=print); a.start(); a.join()") == ""
     assert outcome("import decimal, statistics, math, datetime, fractions, itertools") == ""
+
+
+def test_no_zombie_is_left_to_who_adopts_orphans() -> None:
+    script = (
+        "import ctypes, psutil\n"
+        "from envs.simulated.sandbox import SandboxLimits, run_code\n"
+        "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER\n"
+        "for code in ['print(1)', 'while True: pass', '1 / 0']:\n"
+        "    try: run_code(code, SandboxLimits(seconds=0.5))\n"
+        "    except TimeoutError: pass\n"
+        "print(psutil.Process().children(recursive=True))"
+    )
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    host = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert host.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
