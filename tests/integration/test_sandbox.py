@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -15,11 +16,11 @@ import pytest
 
 from configs.errors import MissingCapability
 from envs.killable import ROOT
-from envs.simulated import sandbox
+from envs.simulated import python, sandbox
 from envs.simulated.python import PythonTasks
 from envs.simulated.sandbox import SandboxLimits, check_isolation, run_code
 from envs.simulated.tasks import ToolDemonstrations, play
-from envs.tools import CallError, gold_episode
+from envs.tools import CallError, ToolUnavailable, gold_episode
 from envs.types import Message, ToolCall
 from rewards.numeric import NumericVerifier
 from rollout.types import StopReason, Trajectory
@@ -166,6 +167,20 @@ def test_gold_programs_give_the_gold_answers() -> None:
             assert end.done
     shown = ToolDemonstrations(PythonTasks(), tool_share=1.0)[0]
     assert shown.turns[1].content == shown.task.answer
+
+
+def test_programs_take_turns_and_a_full_house_is_no_late_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ThreadPoolExecutor(12) as threads:
+        results = list(threads.map(python.run_python, [f"print({n})" for n in range(12)]))
+    assert results == [str(n) for n in range(12)]
+    monkeypatch.setattr(python, "WAIT_S", 0.0)
+    held = [python.places().acquire() for _ in range(os.cpu_count() or 1)]
+    with pytest.raises(ToolUnavailable, match="try again"):
+        python.run_python("print(1)")
+    for _ in held:
+        python.places().release()
 
 
 def test_a_late_program_is_told_to_the_policy() -> None:
