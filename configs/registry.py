@@ -16,7 +16,13 @@ from rapidfuzz import fuzz, process
 
 from configs.errors import ConfigError
 
-VERIFIERS = {"numeric": "rewards.numeric:NumericVerifier"}
+VERIFIERS = {
+    "numeric": "rewards.numeric:NumericVerifier",
+    "official_finqa": "rewards.officials:official_finqa",
+    "official_tatqa": "rewards.officials:official_tatqa",
+    "official_gsm8k": "rewards.officials:official_gsm8k",
+    "official_choice": "rewards.officials:official_choice",
+}
 
 ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rloo", "reinforce_pp")}
 

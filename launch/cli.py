@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from configs.errors import AssayError, DataError, MissingCapability
-from launch import cli_curriculum, cli_experiment, cli_jobs, cli_runs
+from launch import cli_curriculum, cli_experiment, cli_jobs, cli_runs, cli_verify
 from launch.cli_arguments import Overrides, Preset
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(cli_curriculum.app, name="curriculum")
 app.add_typer(cli_jobs.app, name="jobs")
 app.command()(cli_jobs.submit)
+app.command()(cli_verify.verify)
 app.add_typer(cli_experiment.app, name="experiment")
 
 

@@ -41,6 +41,8 @@ HOMES = {
     "matplotlib": ("launch/plots.py", "launch/curriculum_plots.py"),
     "omegaconf": ("configs/load.py",),
     "yaml": ("configs/load.py",),
+    "pebble": ("rewards/latex.py",),
+    "math_verify": ("rewards/latex.py",),
     "rapidfuzz": ("configs/registry.py",),
     "jsonschema": ("envs/tool_schema.py",),
     "referencing": ("envs/tool_schema.py",),
