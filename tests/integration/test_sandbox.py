@@ -19,7 +19,7 @@ from envs.killable import ROOT
 from envs.simulated import python, sandbox
 from envs.simulated.python import PythonTasks
 from envs.simulated.sandbox import SandboxLimits, check_isolation, run_code
-from envs.simulated.tasks import ToolDemonstrations, play
+from envs.tool_demonstrations import ToolDemonstrations, play
 from envs.tools import CallError, ToolUnavailable, gold_episode
 from envs.types import Message, ToolCall
 from rewards.numeric import NumericVerifier

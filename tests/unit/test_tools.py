@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError
-from envs.simulated.tasks import play
+from envs.tool_demonstrations import play
 from envs.tool_schema import make_tool, tool_of
 from envs.tools import CallError, Limits, ToolEnv, ToolUnavailable, bounded_text, gold_episode
 from envs.types import CallRecord, Message, Task, ToolCall, ToolSpec
