@@ -271,7 +271,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from(["divide", "other"]), st.dictionaries(st.text() | st.just("a"), VALUES))
 def test_whatever_is_called_is_answered(name: str, arguments: dict[str, Any]) -> None:
     [record] = answer([divide], ToolCall(name, arguments))
