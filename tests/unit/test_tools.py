@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -129,6 +130,15 @@ def _describes_another(a: int) -> str:
 def test_what_cannot_be_a_tool_says_why(function: Callable[..., Any], what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         tool_of(function)
+
+
+def test_a_tool_may_be_a_coroutine_function() -> None:
+    async def wait(seconds: float) -> str:
+        """Wait a little."""
+        await asyncio.sleep(seconds)
+        return "waited"
+
+    assert answer([wait], ToolCall("wait", {"seconds": 0.001}))[0].result == "waited"
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
