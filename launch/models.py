@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from configs.environments import needs_hosts
 from configs.errors import ConfigError
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
@@ -71,7 +72,7 @@ def prepare_models(config: RunConfig, run_dir: Path) -> Models:
             partial.rename(source)
     engine = untied(source, run_dir / ENGINE_MODEL)
     renderer = Renderer(source)
-    renderer.check()
+    renderer.check(tools=needs_hosts(config))
     return Models(source, engine, renderer, _fingerprint(config, source))
 
 

@@ -27,7 +27,7 @@ _NAME = rf"(?P<name>{'|'.join(sorted(_MONTH, key=len, reverse=True))})\.?"
 _YEAR = r"(?P<year>[12][0-9]{3})"
 _DAY = r"(?P<day>[0-9]{1,2})"
 _FORMS = tuple(
-    re.compile(form, re.IGNORECASE)
+    re.compile(form, re.IGNORECASE | re.ASCII)  # "aprıl" is no month
     for form in (
         rf"{_YEAR}\s*([-/.])\s*(?P<month>[0-9]{{1,2}})\s*\2\s*{_DAY}(?:[ T]00:00(?::00)?)?",
         rf"(?P<era>令和|平成|昭和)?(?P<year>[0-9]{{1,4}})\s*年\s*(?P<month>[0-9]{{1,2}})\s*月"

@@ -54,7 +54,7 @@ class LatexChecker:
     def close(self) -> None:
         """End the helper. A later call starts another one."""
         if self._pool is not None:
-            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.stop()
             self._pool.join()
             self._pool = None
 

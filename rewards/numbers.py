@@ -57,7 +57,7 @@ _NUMBER = re.compile(
     rf"(?P<sign>[-+△▲])?\s*(?P<currency>{_CURRENCY_MARK})?\s*(?P<sign2>-)?\s*(?P<open>\()?\s*"
     rf"(?P<currency2>{_CURRENCY_MARK})?\s*(?P<sign3>-)?(?P<digits>{_DIGITS})"
     r"(?:e(?P<exponent>[-+]?[0-9]{1,3}(?![0-9]))|\s*/\s*(?P<divisor>[0-9]{1,20})(?![0-9]))?(?P<rest>.*)",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE | re.DOTALL | re.ASCII,
 )
 _CJK_UNITS = sorted(
     {w for table in (SCALES, PERCENTS, CURRENCIES) for w in table if not w.isascii()}
@@ -94,7 +94,7 @@ _REMARK = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
-_SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE)
+_SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
 _CJK_REFUSED = re.compile("[或不到至和减減降跌亏損损非无無超多]|以[上下内外]|未[满満]")
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")

@@ -26,7 +26,8 @@ _FINREASON_PREFIX = re.compile(
 )
 _CURRENCY = re.compile(r"[$€£¥₹]|^(?:rm|sgd|hkd|aud|inr|cny|jpy|gbp|eur|chf|cad)\s*", re.IGNORECASE)
 _SUFFIX = re.compile(
-    r"([+-]?[0-9.]{1,40})\s*([kmbt]|thousands?|millions?|billions?|trillions?)", re.I
+    r"([+-]?[0-9.]{1,40})\s*([kmbt]|thousands?|millions?|billions?|trillions?)",
+    re.IGNORECASE | re.ASCII,
 )
 _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "th": 1e3, "mi": 1e6, "bi": 1e9, "tr": 1e12}
 _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{0,300})?")

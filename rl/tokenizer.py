@@ -29,7 +29,18 @@ PIECES = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\
 
 # ChatML with Qwen3's thinking switch: without thinking an empty think block follows the assistant's
 # header; a turn before the last question loses its thinking; tool results stand in a user's turn.
+# Tools are told of in one short line each, since a small model has room for little more.
 CHAT_TEMPLATE = r"""
+{%- if tools is defined and tools -%}
+  {{- '<|im_start|>system\n' -}}
+  {%- if messages[0].role == 'system' -%}{{- messages[0].content + '\n' -}}{%- endif -%}
+  {{- 'Tools:' -}}
+  {%- for tool in tools -%}
+    {{- '\n' + tool.function.name + '(' -}}
+    {{- tool.function.parameters.get('properties', {}) | join(', ') + ')' -}}
+  {%- endfor -%}
+  {{- '<|im_end|>\n' -}}
+{%- endif -%}
 {%- set last = namespace(question=-1) -%}
 {%- for message in messages -%}
   {%- if message.role == 'user' -%}{%- set last.question = loop.index0 -%}{%- endif -%}
@@ -47,7 +58,7 @@ CHAT_TEMPLATE = r"""
       {{- '<think>\n' + thinking + '\n</think>\n\n' -}}
     {%- endif -%}
     {{- parts[-1].lstrip('\n') + '<|im_end|>\n' -}}
-  {%- else -%}
+  {%- elif not (loop.first and message.role == 'system' and tools is defined and tools) -%}
     {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}
   {%- endif -%}
 {%- endfor -%}

@@ -326,6 +326,12 @@ def test_what_is_no_date(text: str) -> None:
     assert read_day(text) is None
 
 
+@pytest.mark.parametrize("reply", ["ınr 5", "5 basıs points", "sıx", "5 mıllion", "\ud800", "5K"])
+def test_letters_that_only_match_without_regard_to_case_are_harmless(reply: str) -> None:
+    assert verify("6", reply) != "equal"
+    assert verify("April 2020", f"aprıl 2020{reply}") != "equal"
+
+
 def test_dates() -> None:
     assert read_day("25/12/2021") == read_day("12/25/2021") == Day(2021, 12, 25)
     assert read_day("May 2021") == Day(2021, 5, WHOLE_MONTH)
