@@ -80,7 +80,7 @@ DEMONSTRATION_SOURCES = {
         "envs.datasets:load_demonstrations",
     ),
     "finance": "envs.finance:FinanceDemonstrations",
-    **dict.fromkeys(ENVIRONMENTS, "envs.simulated.tasks:ToolDemonstrations"),
+    **dict.fromkeys(ENVIRONMENTS, "envs.tool_demonstrations:ToolDemonstrations"),
 }
 
 

@@ -7,6 +7,8 @@ writes gets an answer: what is wrong with a call is told to it, and recorded, by
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import math
 import time
@@ -99,7 +101,8 @@ class ToolEnv:
             text = f"only the first {len(answered)} calls of a turn are answered"
             refusal = _problem(CallError.TOO_MANY_CALLS, text)
             messages.append(Message("tool", refusal))
-            records += [CallRecord(call, refusal, CallError.TOO_MANY_CALLS) for call in surplus]
+            error = str(CallError.TOO_MANY_CALLS)
+            records += [CallRecord(call, refusal, error) for call in surplus]
         return Step(
             messages=tuple(messages),
             done=not calls,
@@ -118,7 +121,7 @@ class ToolEnv:
         started = time.perf_counter()
         error, text = self._call(call)
         result = bounded_text(_problem(error, text) if error else text, self._limits.result_bytes)
-        return CallRecord(call, result, error or "", time.perf_counter() - started)
+        return CallRecord(call, result, str(error or ""), time.perf_counter() - started)
 
     def _call(self, call: ToolCall) -> tuple[CallError | None, str]:
         """The error, or None, and the text of the answer."""
@@ -139,7 +142,9 @@ class ToolEnv:
             kind = CallError.INVENTED_ARGUMENT if invented else CallError.INVALID_ARGUMENTS
             return kind, problem
         try:
-            return None, as_text(tool.function(**call.arguments))
+            result = tool.function(**call.arguments)
+            # Episodes are played in threads, so a tool may be a coroutine function, too.
+            return None, as_text(asyncio.run(result) if inspect.iscoroutine(result) else result)
         except REFUSALS as error:
             return CallError.REFUSED, str(error) or type(error).__name__
         except TimeoutError as error:

@@ -16,7 +16,8 @@ from envs.draws import key_of
 from envs.finance.generator import ASK_FOR_BOX
 from envs.simulated.calculator import CalculatorTasks
 from envs.simulated.faults import OTHER_FORM, Faults, InjectedCrash
-from envs.simulated.tasks import SimulatedTasks, ToolDemonstrations, play
+from envs.simulated.tasks import SimulatedTasks
+from envs.tool_demonstrations import ToolDemonstrations, play
 from envs.tools import CallError, gold_episode
 from envs.types import Message, Step, Task, TaskSet, ToolCall
 from launch.tasks import load_demonstrations, load_tasks
@@ -53,8 +54,9 @@ def reward(task: Task, messages: list[Message], steps: list[Step]) -> float:
 @pytest.mark.parametrize("name", SIMULATED)
 def test_every_environment_has_tasks_and_demonstrations(name: str) -> None:
     assert name == source(name).NAME
-    assert DEMONSTRATION_SOURCES[name] == "envs.simulated.tasks:ToolDemonstrations"
+    assert DEMONSTRATION_SOURCES[name] == "envs.tool_demonstrations:ToolDemonstrations"
     assert len(levels_of(name)) >= 3
+    assert len(SIMULATED) == 6
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)
