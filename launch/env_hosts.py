@@ -117,7 +117,7 @@ class Host:
 
     name: str
     life: int
-    actor: Any
+    actor: Any = field(compare=False)
 
 
 @dataclass(slots=True)
