@@ -65,6 +65,7 @@ _CJK_UNITS = sorted(
     key=len,
     reverse=True,
 )
+_REMARK_WORD = re.compile(rf"{'|'.join(_CJK_UNITS)}|\S+")
 _TOKEN = re.compile(
     rf"\s*({'|'.join(_CJK_UNITS)}|[%$×]|[A-Za-z]+(?:['’-][A-Za-z]+)*"
     r"|[\u3040-\u30ff\u4e00-\u9fff]+|[()/.,])"
@@ -72,7 +73,7 @@ _TOKEN = re.compile(
 _LEAD_IN = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
     r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
-    r"|达到?|等于|前年同?期?比|前期比)\s*",
+    r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
 _VERBAL_SIGN = re.compile(
@@ -99,7 +100,7 @@ _REMARK = re.compile(
 _UNIT_REMARK = re.compile(r"\(([^()]{1,30})\)$")
 _FALLEN = re.compile(
     r"\s*(?:an?\s+)?(?:net\s+)?(?:(?:decrease|decline|drop|fall|reduction|loss|negative)\b"
-    r"|下降|减少|減少|净?亏损|负[数值]?\))",
+    r"|下降|减少|減少|净?亏损|[负减減][数值]?\))",
     re.IGNORECASE,
 )
 _SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
@@ -242,7 +243,7 @@ def _without_brackets(rest: str) -> str:
     """ "94 (in millions)" says the same as "94 millions"; other remarks stay as they are."""
     if not rest.endswith(")") or not (remark := _UNIT_REMARK.search(rest)):
         return rest
-    words = [word for word in remark[1].lower().split() if word not in ("in", "of", "us")]
+    words = [w for w in _REMARK_WORD.findall(remark[1].lower()) if w not in ("in", "of", "us")]
     if not all(word in SCALES or word in PERCENTS or word in CURRENCIES for word in words):
         return rest
     return f"{rest[: remark.start()]} {' '.join(words)}"

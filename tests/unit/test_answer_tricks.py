@@ -36,8 +36,9 @@ TRICKS = (
         "sign in words",
         "-83",
         MILLION,
-        "a loss of 83 | net loss of $83 million | 83 million loss | 83 (loss) | 83 (a decrease) | "
-        "亏损83百万 | 净亏损8300万 | 8300万亏损 | 跌83 | 负的83 | 83(亏损) | 赤字83",
+        "a loss of 83 | a $83 million decrease | net loss of $83 million | 83 million loss | "
+        "83 (loss) | 83 (a decrease) | 亏损83百万 | 净亏损8300万 | 8300万亏损 | "
+        "跌83 | 负的83 | 83(亏损) | 赤字83",
         "83 (gain) | 83 (负债) | a gain of 83 | 盈利83",
     ),
     Trick(
@@ -83,8 +84,9 @@ TRICKS = (
         "yuan",
         "62.5元",
         UNKNOWN,
-        "每股62.5元 | 共62.5元 | 等于62.5元",
-        "62.5卢比 | 62.5新台币 | 62.5韩元 | 62.5分 | 62.5角 | 62.5吨 | 62.5倍 | 62.5余元",
+        "每股62.5元 | 62.5（元） | 共62.5元 | 等于62.5元",
+        "62.5（万元） | 62.5卢比 | 62.5新台币 | 62.5韩元 | 62.5分 | 62.5角 | "
+        "62.5吨 | 62.5倍 | 62.5余元",
     ),
     Trick(
         "thousands and hundreds of myriads",
