@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from configs.errors import ConfigError
 
 VERIFIERS = {
     "numeric": "rewards.numeric:NumericVerifier",
+    "tool_use": "rewards.tool_use:ToolUseVerifier",
     "official_finqa": "rewards.officials:official_finqa",
     "official_tatqa": "rewards.officials:official_tatqa",
     "official_gsm8k": "rewards.officials:official_gsm8k",
@@ -34,7 +36,19 @@ CURRICULA = {
     "last_mean": "rl.baselines:LastMeanCurriculum",
 }
 
-ENVIRONMENTS = {
+INSTALLED = {
+    point.name: point.value for point in importlib.metadata.entry_points(group="assay.envs")
+}
+"""Environments of installed packages, by the names they gave them."""
+
+OTHERS = {
+    "mcp": "envs.mcp_server:load_mcp",
+    "openenv": "envs.openenv_server:load_openenv",
+    "object": "envs.objects:load_object",
+}
+"""Whatever a server or an object of somebody else's offers."""
+
+SIMULATED = {
     name: f"envs.simulated.{module}"
     for name, module in {
         "accounts": "accounts:AccountTasks",
@@ -45,6 +59,8 @@ ENVIRONMENTS = {
         "python": "python:PythonTasks",
     }.items()
 }
+
+ENVIRONMENTS = {**INSTALLED, **OTHERS, **SIMULATED}
 """Task sources whose tasks are played with tools."""
 
 TASK_SOURCES = {
@@ -64,7 +80,7 @@ DEMONSTRATION_SOURCES = {
         "envs.datasets:load_demonstrations",
     ),
     "finance": "envs.finance:FinanceDemonstrations",
-    **dict.fromkeys(ENVIRONMENTS, "envs.simulated.tasks:ToolDemonstrations"),
+    **dict.fromkeys(ENVIRONMENTS, "envs.tool_demonstrations:ToolDemonstrations"),
 }
 
 

@@ -141,9 +141,19 @@ class RewardConfig:
     workers: int = 1
     """Reward workers."""
     verifier: str = "numeric"
-    """Built-in verifier or "package.module:attribute"."""
+    """numeric, tool_use, or "package.module:attribute"."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the verifier."""
+
+
+@dataclass
+class HostsConfig:
+    workers: int = 1
+    """Environment hosts; started where a stage, or the evaluation, has max_turns over 1."""
+    cpus: int = 1
+    """CPU cores that one host reserves, and the processes in which it plays episodes."""
+    tool_limits: dict[str, Any] = field(default_factory=dict)
+    """Calls of a tool that one host runs at once, such as {run_python: 2}; others are unlimited."""
 
 
 @dataclass
@@ -169,7 +179,7 @@ class DeadlinesConfig:
     tool_s: float = 10.0
     """One tool call."""
     turn_s: float = 60.0
-    """One model turn with its tool calls."""
+    """An environment's reply to one turn: its begin, or all tool calls of the turn."""
     rollout_s: float = 300.0
     """One sample, all turns."""
     group_s: float = 600.0
@@ -276,8 +286,10 @@ class StageConfig:
     """Sequences a step (sft) or groups a step (rl)."""
     group_size: int = 8
     """Samples a group (rl)."""
+    max_turns: int = 1
+    """Turns of the policy; over 1 it may call tools (rl)."""
     max_tokens: int = 128
-    """Longest answer in tokens (rl)."""
+    """Longest answer in tokens, all turns together (rl)."""
     temperature: float = 1.0
     """Sampling temperature (rl)."""
     max_staleness: int = 0
@@ -310,8 +322,10 @@ class EvaluationConfig:
     """Tasks evaluated, spread evenly over the sets."""
     samples: int = 10
     """Samples a task at temperature 1 for pass@1 and pass@k; a greedy one is always added."""
+    max_turns: int = 1
+    """Turns of the policy; over 1 it may call tools."""
     max_tokens: int = 128
-    """Longest answer in tokens."""
+    """Longest answer in tokens, all turns together."""
     thinking_share: float = 0.5
     """Share of prompts in thinking mode."""
 
@@ -358,10 +372,15 @@ class RunConfig:
     """Weight publishing and its verification."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     """The reward fleet."""
+    hosts: HostsConfig = field(default_factory=HostsConfig)
+    """The fleet of environment hosts: `envs` in `assay scale`."""
     fleet: FleetConfig = field(default_factory=FleetConfig)
-    """Supervision of rollout and reward workers."""
+    """Supervision of rollout workers, reward workers and environment hosts."""
     deadlines: DeadlinesConfig = field(default_factory=DeadlinesConfig)
     """Longest waits."""
+    envs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Environments by name, with their arguments: a task set more for each rl stage, and for the
+    evaluation, whose max_turns is over 1."""
     stages: dict[str, StageConfig] = field(default_factory=dict)
     """Training stages by name."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

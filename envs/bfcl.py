@@ -315,8 +315,9 @@ def _read(folder: Path, category: str) -> Iterable[Task]:
     questions, answers = _lines(folder / name), _lines(folder / "possible_answer" / name)
     if [row["id"] for row in questions] != [answer["id"] for answer in answers]:
         raise DataError(f"{folder / name}: possible_answer/ is of other questions")
+    docs = {} if category != MULTI_TURN else _read_docs(folder / "multi_turn_func_doc")
     for row, answer in zip(questions, answers, strict=True):
-        functions = row.get("function") or _documented(folder, row)
+        functions = row.get("function") or _documented(docs, row)
         metadata = {
             "category": category,
             "functions": functions,
@@ -334,15 +335,15 @@ def _read(folder: Path, category: str) -> Iterable[Task]:
         )
 
 
-def _documented(folder: Path, row: Json) -> list[Json]:
+def _read_docs(folder: Path) -> Mapping[str, list[Json]]:
+    return {name: _lines(folder / f"{file}.json") for name, file in DOCS.items()}
+
+
+def _documented(docs: Mapping[str, list[Json]], row: Json) -> list[Json]:
     """The functions of a multi-turn task's classes, less those taken from it."""
     excluded = row.get("excluded_function", ())
-    return [
-        function
-        for name in row["involved_classes"]
-        for function in _lines(folder / "multi_turn_func_doc" / f"{DOCS[name]}.json")
-        if function["name"] not in excluded
-    ]
+    functions = [function for name in row["involved_classes"] for function in docs[name]]
+    return [function for function in functions if function["name"] not in excluded]
 
 
 def _lines(path: Path) -> list[Json]:

@@ -30,7 +30,7 @@ runpy.run_module(sys.argv.pop(1), run_name='__main__')"
 
 START_S = 30.0  # of a busy machine; 0.03 s is usual
 MAX_REPLY_BYTES = 1 << 20
-WAIT_FACTOR = 10  # deadlines that a request waits for a free helper
+WAIT_FACTOR = 3  # deadlines that a request waits for a free helper
 
 
 class Helper:

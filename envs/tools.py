@@ -7,6 +7,8 @@ writes gets an answer: what is wrong with a call is told to it, and recorded, by
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import math
 import time
@@ -59,8 +61,8 @@ class ToolEnv:
 
     `reset` tells the policy of the tools; a reply with calls is answered in their order, one
     message for each; a reply without any ends the episode. `score` is the world's verdict on its
-    own state; it is asked for after every turn, so that an episode that is cut off has one as well.
-    `close` gives back what the world holds.
+    own state; it is asked for at once and after every turn, so that an episode that is cut off has
+    one as well. `close` gives back what the world holds.
 
     A tool's ValueError, ArithmeticError, LookupError, TimeoutError and `ToolUnavailable` become
     answers. Any other exception is a fault of the tool and is raised: no verdict may rest on it.
@@ -87,7 +89,7 @@ class ToolEnv:
     def reset(self, task: Task) -> Step:
         self._num_calls = 0
         specs = tuple(tool.spec for tool in self._tools.values())
-        return Step(messages=task.prompt, done=False, tools=specs)
+        return Step(task.prompt, done=False, reward=self._verdict(), tools=specs)
 
     def step(self, reply: Message) -> Step:
         calls = reply.tool_calls
@@ -99,11 +101,12 @@ class ToolEnv:
             text = f"only the first {len(answered)} calls of a turn are answered"
             refusal = _problem(CallError.TOO_MANY_CALLS, text)
             messages.append(Message("tool", refusal))
-            records += [CallRecord(call, refusal, CallError.TOO_MANY_CALLS) for call in surplus]
+            error = str(CallError.TOO_MANY_CALLS)
+            records += [CallRecord(call, refusal, error) for call in surplus]
         return Step(
             messages=tuple(messages),
             done=not calls,
-            reward=self._score() if self._score else None,
+            reward=self._verdict(),
             calls=tuple(records),
         )
 
@@ -111,11 +114,14 @@ class ToolEnv:
         if self._close:
             self._close()
 
+    def _verdict(self) -> float | None:
+        return self._score() if self._score else None
+
     def _answer(self, call: ToolCall) -> CallRecord:
         started = time.perf_counter()
         error, text = self._call(call)
         result = bounded_text(_problem(error, text) if error else text, self._limits.result_bytes)
-        return CallRecord(call, result, error or "", time.perf_counter() - started)
+        return CallRecord(call, result, str(error or ""), time.perf_counter() - started)
 
     def _call(self, call: ToolCall) -> tuple[CallError | None, str]:
         """The error, or None, and the text of the answer."""
@@ -136,7 +142,9 @@ class ToolEnv:
             kind = CallError.INVENTED_ARGUMENT if invented else CallError.INVALID_ARGUMENTS
             return kind, problem
         try:
-            return None, as_text(tool.function(**call.arguments))
+            result = tool.function(**call.arguments)
+            # Episodes are played in threads, so a tool may be a coroutine function, too.
+            return None, as_text(asyncio.run(result) if inspect.iscoroutine(result) else result)
         except REFUSALS as error:
             return CallError.REFUSED, str(error) or type(error).__name__
         except TimeoutError as error:

@@ -14,6 +14,7 @@ import ray
 
 from configs.errors import AssayError, FaultBudgetSpent, LearnerLost
 from configs.schema import DeadlinesConfig
+from launch.env_hosts import HostFleet
 from launch.faults import FaultClass, RequestFailed, WorkerLost
 from launch.pool import Pool
 from launch.remote import within
@@ -66,11 +67,13 @@ class RolloutWorker:
 
 @dataclass(slots=True)
 class RolloutFleet:
-    """Plays groups on whichever workers serve, and is what weights are published to."""
+    """Plays groups on whichever workers serve, and is what weights are published to. `hosts` play
+    the episodes of its tasks, where there are tools."""
 
     pool: Pool
     deadlines: DeadlinesConfig
     data_retries: int
+    hosts: HostFleet | None = None
     _data_faults: Counter[int] = field(default_factory=Counter)
 
     async def run(self, request: RolloutRequest) -> Group:

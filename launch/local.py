@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import ConfigError
 from configs.schema import RunConfig
-from launch.environments import make_env
+from envs.episodes import ThreadEpisodes
 from launch.machine import deepspeed_accelerator, free_port
 from launch.models import Models, engine_settings
 from launch.tasks import Verifier, load_verifier
@@ -215,7 +215,7 @@ async def local_fleets(
         for number in range(config.rollout.workers):
             engine = await start_engine(config, models)
             closing.callback(engine.close)
-            runner = Runner(engine, models.renderer, make_env, rollout_s=math.inf)
+            runner = Runner(engine, models.renderer, ThreadEpisodes(), rollout_s=math.inf)
             workers.append(LocalWorker(f"rollout-{number}", engine, runner))
         fleets = LocalFleets(
             config,

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from configs.environments import needs_hosts
 from configs.schema import RunConfig
 
 SHARED_GPU = 0.5
@@ -50,6 +51,7 @@ def reserved(config: RunConfig, role: str) -> dict[str, float]:
         },
         # Light, and needed by all: where a machine was lost, they must find room on what is left.
         "reward": {},
+        "envs": {"CPU": config.hosts.cpus},
     }[role]
     custom = {name: float(n) for name, n in config.fleet.resources.get(role, {}).items()}
     return {name: n for name, n in {**amounts, **custom}.items() if n}
@@ -91,6 +93,7 @@ def place_run(config: RunConfig, nodes: Iterable[Node]) -> Placement:
         "learner": config.learner.ranks,
         "rollout": config.rollout.workers,
         "reward": config.reward.workers,
+        "envs": config.hosts.workers if needs_hosts(config) else 0,
     }
     wanted = [(role, count, reserved(config, role)) for role, count in counts.items()]
     return place(wanted, nodes)

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from configs.environments import needs_hosts
 from configs.errors import MissingCapability
 from configs.estimate import (
     GIB,
@@ -39,6 +40,8 @@ ASSUMED_GPU_GIB = 80.0
 CONTROLLER_GIB = 1.5
 """The driver with its libraries, and Ray's own processes."""
 REWARD_WORKER_GIB = 0.3
+HOST_GIB, ENVIRONMENTS_GIB = 0.2, 0.1
+"""An environment host, and each of the processes in which it plays."""
 
 Counts = tuple[dict[str, int], int]
 """Tasks by set, and rows of files that were left out."""
@@ -153,7 +156,15 @@ def _roles(config: RunConfig, shape: ModelShape | None, machine: Machine) -> tup
         Role("rollout", rollout.workers, rollout.cpus, rollout.gpus * share, engine),
         Role("learner", learner.ranks, learner.cpus, learner.gpus * share, rank),
         Role("reward", config.reward.workers, 0, 0, {"process": REWARD_WORKER_GIB}),
+        *_hosts(config),
     )
+
+
+def _hosts(config: RunConfig) -> Iterator[Role]:
+    if needs_hosts(config):
+        hosts = config.hosts
+        processes = hosts.cpus * ENVIRONMENTS_GIB
+        yield Role("envs", hosts.workers, hosts.cpus, 0, {"processes": HOST_GIB + processes})
 
 
 def _missing(config: RunConfig, roles: tuple[Role, ...], machine: Machine) -> Iterator[str]:

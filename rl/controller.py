@@ -254,6 +254,7 @@ class Controller:
             seeds=sample_seeds(self.seed, task.id, visit, self.stage.group_size),
             thinking=is_thinking(self.seed, task.id, visit, self.stage.thinking_share),
             sampling=Sampling(self.stage.temperature, self.stage.max_tokens),
+            max_turns=self.stage.max_turns,
             attempt=entry.attempt,
         )
 

@@ -65,7 +65,7 @@ def rl_metrics(
         "staleness/limit": float(stage.max_staleness),
         "tokens/trained": float(result.num_tokens) if result else 0.0,
     }
-    metrics |= _reward_metrics(seen) | _length_metrics(seen, trained)
+    metrics |= _reward_metrics(seen) | _length_metrics(seen, trained) | _tool_metrics(seen)
     metrics |= _pruning_metrics(judged, times) | _gradient_metrics(seen, trained, batch)
     ages = [policy_version - version for group in trained for version in _versions(group)]
     if ages:
@@ -188,6 +188,22 @@ def _length_metrics(seen: Sequence[Group], trained: Sequence[Group]) -> dict[str
         if chosen:
             metrics[f"length/{name}"] = mean(chosen)
     return metrics
+
+
+def _tool_metrics(seen: Sequence[Group]) -> dict[str, float]:
+    """Turns and calls a sample, and how many calls went wrong, by `CallError`, where any are."""
+    samples = [t for group in seen for t in group.trajectories]
+    calls = [call for t in samples for call in t.calls]
+    turns = sum(t.num_turns for t in samples)
+    if not calls and turns <= len(samples):
+        return {}
+    errors = Counter(call.error for call in calls if call.error)
+    return {
+        "tools/turns": turns / len(samples),
+        "tools/calls": len(calls) / len(samples),
+        "tools/seconds": sum(call.seconds for call in calls) / len(samples),
+        **{f"tools/errors/{name}": float(count) for name, count in errors.items()},
+    }
 
 
 def _versions(group: Group) -> list[int]:

@@ -93,12 +93,12 @@ class SupervisedStage:
         samples: list[Sample] = []
         while len(samples) < self.stage.batch_size:
             demonstration = self.demonstrations[self.curriculum.next().index]
-            prompt, completion = self.renderer.render_demonstration(demonstration)
-            if len(prompt) + len(completion) <= self.max_length:
+            turns = self.renderer.render_demonstration(demonstration)
+            if sum(map(len, turns)) <= self.max_length:
                 weight = demonstration.weight
                 if self.label_weights:
                     weight *= self.label_weights.of(demonstration.task)
-                samples.append(demonstration_sample(prompt, completion, weight))
+                samples.append(demonstration_sample(turns, weight))
                 continue
             self.too_long += 1
             if self.too_long > 100 * (step + 1) * self.stage.batch_size:

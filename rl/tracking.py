@@ -29,7 +29,7 @@ from configs.errors import MissingCapability
 from configs.schema import TrackingConfig, WandbMode
 from rl.background import BackgroundSink, Sink
 from rl.jsonl import encode_line, read_log
-from rollout.types import Group, Trajectory
+from rollout.types import Group, Trajectory, Turn
 
 METRICS, TRAJECTORIES = "metrics.jsonl", "trajectories.jsonl"
 EVALUATIONS, EVENTS = "evaluations.jsonl", "events.jsonl"
@@ -61,6 +61,8 @@ class StepRecord:
     - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in
       versions;
     - publish/max_logprob_difference: engine against learner after this step's publish; mismatch_kl;
+    - tools/turns, tools/calls, tools/seconds: a sample, where tools are called;
+      tools/errors/<CallError>: how many calls went wrong in this step;
     - loss/mean, policy/entropy, learner/grad_norm, learner/lr.
 
     Example: `StepRecord("reasoning", "rl", 3, 200, 7, {"reward/mean": 0.25, "time/step": 1.9})`.
@@ -356,8 +358,16 @@ def _trajectory_fields(group: Group, trajectory: Trajectory) -> dict[str, Any]:
         "terms": score.terms if score else {},
         "reason": score.reason if score else "",
         "stop_reason": trajectory.stop_reason,
+        "error": trajectory.info.get("error", ""),
+        "turns": [_turn_fields(turn) for turn in trajectory.turns],
+        "env_reward": trajectory.env_reward,
         "versions": sorted(versions),
     }
+
+
+def _turn_fields(turn: Turn) -> dict[str, Any]:
+    calls = [asdict(record) for record in turn.calls]
+    return {"generate_s": turn.generate_s, "env_s": turn.env_s, "calls": calls}
 
 
 def _cut(run_dir: Path, name: str, length: int, attempt: int) -> bool:

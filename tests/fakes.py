@@ -55,15 +55,15 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
 class NumberedTasks:
     """A set of `size` tasks, "NAME/0", "NAME/1" and so on."""
 
-    def __init__(self, size: int, name: str = "task") -> None:
-        self.size, self.name = size, name
+    def __init__(self, size: int, name: str = "task", env: str = "fake") -> None:
+        self.size, self.name, self.env = size, name, env
         self.fingerprint = f"{name}-{size}"
 
     def __len__(self) -> int:
         return self.size
 
     def __getitem__(self, index: int) -> Task:
-        return numbered_task(f"{self.name}/{index}")
+        return replace(numbered_task(f"{self.name}/{index}"), env=self.env)
 
 
 def numbered_task(task_id: str) -> Task:

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from statistics import median, stdev
+from threading import BoundedSemaphore
 
 from envs.draws import Draws, split_of
 from envs.simulated.sandbox import SandboxLimits, check_isolation, run_code
 from envs.simulated.tasks import Cell, Draft, SimulatedTasks, call, open_tools
-from envs.tools import TaskEnv
+from envs.tools import TaskEnv, ToolUnavailable
 from envs.types import Env
+
+WAIT_S = 4.0  # for a free place, so that a busy machine is not taken for a slow program
+
+
+@cache
+def places() -> BoundedSemaphore:
+    """As many programs at once as there are cores: each keeps one busy."""
+    return BoundedSemaphore(os.cpu_count() or 1)
 
 
 def run_python(code: str) -> str:
     """Run a Python program and read what it prints."""
-    return run_code(code, SandboxLimits()) or "no output; print the result"
+    if not places().acquire(timeout=WAIT_S):
+        raise ToolUnavailable("too many programs are running; try again")
+    try:
+        return run_code(code, SandboxLimits()) or "no output; print the result"
+    finally:
+        places().release()
 
 
 def environment() -> Env:

@@ -8,6 +8,7 @@ comes out is text that the policy reads.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -102,6 +103,11 @@ def _run(code: bytes, limits: SandboxLimits) -> str:
                 process.kill()
                 process.wait()
         events = [json.loads(line) for line in report.read().splitlines()]
+    for event in events:
+        if "child-pid" in event:
+            # Where this process adopts orphans, the sandbox's init is one now.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(event["child-pid"], 0)
     if is_late:
         raise TimeoutError(f"not finished within {limits.seconds:g} s")
     codes = [event["exit-code"] for event in events if "exit-code" in event]

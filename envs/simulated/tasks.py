@@ -1,4 +1,4 @@
-"""What the simulated worlds share: tasks computed from their index, and demonstrations of them."""
+"""What the simulated worlds share: tasks that are computed from their index, and their faults."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from hashlib import blake2b
 from itertools import count
 from typing import Any, ClassVar
 
-from configs.errors import ConfigError, DataError
-from configs.registry import resolve
+from configs.errors import ConfigError
 from envs.draws import HELD_OUT_ONE_IN, SPLITS, Draws, key_of
 from envs.finance.generator import ASK_FOR_BOX
 from envs.simulated.faults import Faults, read_faults, with_faults
 from envs.tool_schema import Tool, tool_of
-from envs.tools import Limits, ToolEnv, gold_episode
-from envs.types import Demonstration, Env, Message, Step, Task, TaskSet
+from envs.tools import Limits, ToolEnv
+from envs.types import Message, Task
 
 VERSION = 1  # raise it when the tasks change: old checkpoints then refuse to resume
 
@@ -143,67 +142,3 @@ def open_tools(
     faults = read_faults(task.metadata.get("faults"))
     made = [tool if isinstance(tool, Tool) else tool_of(tool) for tool in tools]
     return ToolEnv([with_faults(tool, faults, task.id) for tool in made], limits, score, close)
-
-
-def play(task: Task, messages: Iterable[Message]) -> list[Step]:
-    """Play an episode with given messages of the policy: the world's replies, `reset`'s first."""
-    env: Env = resolve(task.env, {}, f"task {task.id}")()
-    try:
-        return [env.reset(task), *(env.step(message) for message in messages)]
-    finally:
-        env.close()
-
-
-class ToolDemonstrations:
-    """One demonstration per task of a simulated world (a `DemonstrationSet`).
-
-    A share `tool_share` is "tools": the gold calls with what the world answers, then the answer in
-    a box. The rest is "straight": the answer in a box at once, which teaches to guess. A share
-    `thinking_share`, drawn independently, is in thinking mode. Nothing fails in demonstrations.
-    Raises ConfigError for a share outside [0, 1], DataError where a gold call is answered with an
-    error.
-    """
-
-    def __init__(
-        self,
-        tasks: TaskSet,
-        thinking_share: float = 0.5,
-        tool_share: float = 0.5,
-        seed: int = 0,
-    ) -> None:
-        for name, share in (("thinking_share", thinking_share), ("tool_share", tool_share)):
-            if not 0 <= share <= 1:
-                raise ConfigError(f"demonstrations: {name} is {share}; it is a share from 0 to 1")
-        self.tasks = tasks
-        self.thinking_share, self.tool_share, self.seed = thinking_share, tool_share, seed
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-    def __getitem__(self, index: int) -> Demonstration:
-        task = self.tasks[index]
-        draws = Draws("tool demonstration", self.seed, index)
-        thinking = draws.below(10**6) < self.thinking_share * 10**6
-        with_tools = draws.below(10**6) < self.tool_share * 10**6
-        *calling, answer = gold_episode(task)
-        opening, *steps = play(without_faults(task), calling if with_tools else [])
-        turns: list[Message] = []
-        for message, step in zip(calling, steps, strict=False):
-            if wrong := [record for record in step.calls if record.error]:
-                raise DataError(f"task {task.id}: its gold call fails: {wrong[0].result}")
-            turns += [message, *step.messages]
-        strategy = "tools" if with_tools else "straight"
-        return Demonstration(
-            task, thinking, "", answer.content, strategy, turns=tuple(turns), tools=opening.tools
-        )
-
-    @property
-    def fingerprint(self) -> str:
-        own = (self.thinking_share, self.tool_share, self.seed)
-        return f"{key_of(self.tasks.fingerprint, *own):016x}"
-
-
-def without_faults(task: Task) -> Task:
-    """The task in a world where nothing fails."""
-    metadata = {name: value for name, value in task.metadata.items() if name != "faults"}
-    return Task(task.id, task.env, task.prompt, task.answer, task.labels, metadata)

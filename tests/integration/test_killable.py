@@ -109,7 +109,7 @@ def test_a_busy_pool_serves_others_and_says_when_it_cannot(pool: HelperPool) -> 
     assert wait_for(lambda: len(mischief_processes()) == 2)
     time.sleep(0.2)
     with pytest.raises(ToolUnavailable, match="busy"):
-        pool.call("quick", 0.02)
+        pool.call("quick", 0.05)
     for thread in threads:
         thread.join()
     assert len(errors) == 2

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
 from configs.errors import MissingCapability
-from envs.simulated import sandbox
+from envs.killable import ROOT
+from envs.simulated import python, sandbox
 from envs.simulated.python import PythonTasks
 from envs.simulated.sandbox import SandboxLimits, check_isolation, run_code
-from envs.simulated.tasks import ToolDemonstrations, play
-from envs.tools import CallError, gold_episode
+from envs.tool_demonstrations import ToolDemonstrations, play
+from envs.tools import CallError, ToolUnavailable, gold_episode
 from envs.types import Message, ToolCall
 from rewards.numeric import NumericVerifier
 from rollout.types import StopReason, Trajectory
@@ -25,7 +29,7 @@ pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="needs bubblewrap: apt-get install bubblewrap"
 )
 
-LIMITS = SandboxLimits(seconds=1.0)
+LIMITS = SandboxLimits(seconds=2.0)  # it takes 0.05 on a quiet machine
 SECRET = "canary-3f1b"
 
 
@@ -61,6 +65,23 @@ def test_honest_programs() -> None:
     assert outcome("open('x', 'w').write('1'); print(open('/tmp/x').read())") == "1"
     assert outcome("import threading as t; a = t.Thread(target=print); a.start(); a.join()") == ""
     assert outcome("import decimal, statistics, math, datetime, fractions, itertools") == ""
+
+
+def test_no_zombie_is_left_to_who_adopts_orphans() -> None:
+    script = (
+        "import ctypes, psutil\n"
+        "from envs.simulated.sandbox import SandboxLimits, run_code\n"
+        "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER\n"
+        "for code in ['print(1)', 'while True: pass', '1 / 0']:\n"
+        "    try: run_code(code, SandboxLimits(seconds=0.5))\n"
+        "    except TimeoutError: pass\n"
+        "print(psutil.Process().children(recursive=True))"
+    )
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    host = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert host.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -146,6 +167,20 @@ def test_gold_programs_give_the_gold_answers() -> None:
             assert end.done
     shown = ToolDemonstrations(PythonTasks(), tool_share=1.0)[0]
     assert shown.turns[1].content == shown.task.answer
+
+
+def test_programs_take_turns_and_a_full_house_is_no_late_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ThreadPoolExecutor(12) as threads:
+        results = list(threads.map(python.run_python, [f"print({n})" for n in range(12)]))
+    assert results == [str(n) for n in range(12)]
+    monkeypatch.setattr(python, "WAIT_S", 0.0)
+    held = [python.places().acquire() for _ in range(os.cpu_count() or 1)]
+    with pytest.raises(ToolUnavailable, match="try again"):
+        python.run_python("print(1)")
+    for _ in held:
+        python.places().release()
 
 
 def test_a_late_program_is_told_to_the_policy() -> None:

@@ -15,7 +15,7 @@ import pytest
 from configs.errors import DataError
 from envs.simulated.sql import KILL_S, SqlTasks, SqlTool, sql_tool
 from envs.simulated.statements import sealed_database
-from envs.simulated.tasks import ToolDemonstrations, play
+from envs.tool_demonstrations import ToolDemonstrations, play
 from envs.tools import CallError, gold_episode
 from envs.types import Message, ToolCall
 from rewards.numeric import NumericVerifier

@@ -11,7 +11,7 @@ import pytest
 from envs.draws import Draws
 from envs.simulated.accounts import AccountTasks
 from envs.simulated.bank import SHARES, Deal, Transfer, draw_bank
-from envs.simulated.tasks import play
+from envs.tool_demonstrations import play
 from envs.tools import CallError, gold_episode
 from envs.types import Message, Task, ToolCall
 

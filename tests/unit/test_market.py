@@ -15,7 +15,7 @@ from envs.simulated.market import (
     ticker,
     trading_days,
 )
-from envs.simulated.tasks import play
+from envs.tool_demonstrations import play
 from envs.tools import CallError
 from envs.types import Message, ToolCall
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from configs.errors import ConfigError
-from configs.registry import DEMONSTRATION_SOURCES, ENVIRONMENTS, TASK_SOURCES, resolve
+from configs.registry import DEMONSTRATION_SOURCES, SIMULATED, TASK_SOURCES, resolve
 from configs.schema import TasksConfig
 from envs.draws import key_of
 from envs.finance.generator import ASK_FOR_BOX
 from envs.simulated.calculator import CalculatorTasks
 from envs.simulated.faults import OTHER_FORM, Faults, InjectedCrash
-from envs.simulated.tasks import SimulatedTasks, ToolDemonstrations, play
+from envs.simulated.tasks import SimulatedTasks
+from envs.tool_demonstrations import ToolDemonstrations, play
 from envs.tools import CallError, gold_episode
 from envs.types import Message, Step, Task, TaskSet, ToolCall
 from launch.tasks import load_demonstrations, load_tasks
@@ -50,11 +51,12 @@ def reward(task: Task, messages: list[Message], steps: list[Step]) -> float:
     return answer * (1.0 if state is None else state)
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_every_environment_has_tasks_and_demonstrations(name: str) -> None:
     assert name == source(name).NAME
-    assert DEMONSTRATION_SOURCES[name] == "envs.simulated.tasks:ToolDemonstrations"
+    assert DEMONSTRATION_SOURCES[name] == "envs.tool_demonstrations:ToolDemonstrations"
     assert len(levels_of(name)) >= 3
+    assert len(SIMULATED) == 6
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError
-from envs.simulated.tasks import play
+from envs.tool_demonstrations import play
 from envs.tool_schema import make_tool, tool_of
 from envs.tools import CallError, Limits, ToolEnv, ToolUnavailable, bounded_text, gold_episode
 from envs.types import CallRecord, Message, Task, ToolCall, ToolSpec
@@ -129,6 +130,15 @@ def _describes_another(a: int) -> str:
 def test_what_cannot_be_a_tool_says_why(function: Callable[..., Any], what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         tool_of(function)
+
+
+def test_a_tool_may_be_a_coroutine_function() -> None:
+    async def wait(seconds: float) -> str:
+        """Wait a little."""
+        await asyncio.sleep(seconds)
+        return "waited"
+
+    assert answer([wait], ToolCall("wait", {"seconds": 0.001}))[0].result == "waited"
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
@@ -271,7 +281,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from(["divide", "other"]), st.dictionaries(st.text() | st.just("a"), VALUES))
 def test_whatever_is_called_is_answered(name: str, arguments: dict[str, Any]) -> None:
     [record] = answer([divide], ToolCall(name, arguments))
