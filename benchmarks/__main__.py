@@ -27,11 +27,13 @@ NAMES = (
     "task_generator",
     "verifier_speed",
     "tool_speed",
+    "tool_episodes",
     "packing",
     "curriculum_scale",
     "fleet_sim",
     "publish",
     "loop_vs_trl",
+    "tools_vs_trl",
     "quickstart",
     "curriculum_efficiency",
 )

@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -67,7 +68,7 @@ class OpenEnv:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._tools: ToolEnv
-        self._reward: float | None = None
+        self._reward = 0.0
         self._done = False
 
     def reset(self, task: Task) -> Step:
@@ -78,7 +79,7 @@ class OpenEnv:
         listed = self._session.list_tools()
         tools = [self._tool(spec) for spec in listed] or [self._act(action_of(settings["url"]))]
         self._tools = ToolEnv(tools)
-        return with_observation(self._tools.reset(task), said)
+        return replace(with_observation(self._tools.reset(task), said), reward=self._reward)
 
     def step(self, reply: Message) -> Step:
         step = self._tools.step(reply)
@@ -111,7 +112,7 @@ class OpenEnv:
         """Note reward and end; returns the observation as text."""
         reward = data.get("reward")
         if isinstance(reward, int | float):
-            self._reward = (self._reward or 0.0) + float(reward)
+            self._reward += float(reward)
         self._done = self._done or bool(data.get("done"))
         return text_of(data.get("observation"))
 

@@ -61,8 +61,8 @@ class ToolEnv:
 
     `reset` tells the policy of the tools; a reply with calls is answered in their order, one
     message for each; a reply without any ends the episode. `score` is the world's verdict on its
-    own state; it is asked for after every turn, so that an episode that is cut off has one as well.
-    `close` gives back what the world holds.
+    own state; it is asked for at once and after every turn, so that an episode that is cut off has
+    one as well. `close` gives back what the world holds.
 
     A tool's ValueError, ArithmeticError, LookupError, TimeoutError and `ToolUnavailable` become
     answers. Any other exception is a fault of the tool and is raised: no verdict may rest on it.
@@ -89,7 +89,7 @@ class ToolEnv:
     def reset(self, task: Task) -> Step:
         self._num_calls = 0
         specs = tuple(tool.spec for tool in self._tools.values())
-        return Step(messages=task.prompt, done=False, tools=specs)
+        return Step(task.prompt, done=False, reward=self._verdict(), tools=specs)
 
     def step(self, reply: Message) -> Step:
         calls = reply.tool_calls
@@ -106,13 +106,16 @@ class ToolEnv:
         return Step(
             messages=tuple(messages),
             done=not calls,
-            reward=self._score() if self._score else None,
+            reward=self._verdict(),
             calls=tuple(records),
         )
 
     def close(self) -> None:
         if self._close:
             self._close()
+
+    def _verdict(self) -> float | None:
+        return self._score() if self._score else None
 
     def _answer(self, call: ToolCall) -> CallRecord:
         started = time.perf_counter()

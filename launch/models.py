@@ -14,7 +14,7 @@ from configs.validate import enabled_stages
 from envs.finance import FinanceDemonstrations, FinanceTasks
 from envs.simulated.calculator import CalculatorTasks
 from envs.simulated.sql import SqlTasks
-from envs.simulated.tasks import ToolDemonstrations
+from envs.tool_demonstrations import ToolDemonstrations
 from rl.checkpoint import MANIFEST, verify
 from rl.durable import read_json
 from rl.export import untied

@@ -51,13 +51,20 @@ CHAT_TEMPLATE = r"""
     {{- '\n<tool_response>\n' + message.content + '\n</tool_response>' -}}
     {%- if loop.last or loop.nextitem.role != 'tool' -%}{{- '<|im_end|>\n' -}}{%- endif -%}
   {%- elif message.role == 'assistant' -%}
-    {%- set parts = message.content.split('</think>') -%}
+    {%- set parts = (message.content or '').split('</think>') -%}
     {%- set thinking = parts[0].split('<think>')[-1].strip('\n') if parts | length > 1 else '' -%}
     {{- '<|im_start|>assistant\n' -}}
     {%- if loop.index0 > last.question and (loop.last or thinking) -%}
       {{- '<think>\n' + thinking + '\n</think>\n\n' -}}
     {%- endif -%}
-    {{- parts[-1].lstrip('\n') + '<|im_end|>\n' -}}
+    {{- parts[-1].lstrip('\n') -}}
+    {%- for call in message.tool_calls or [] -%}
+      {%- set function = call.function or call -%}
+      {{- ('' if loop.first and not message.content else '\n') + '<tool_call>\n' -}}
+      {{- '{"name": "' + function.name + '", "arguments": ' + (function.arguments | tojson) -}}
+      {{- '}\n</tool_call>' -}}
+    {%- endfor -%}
+    {{- '<|im_end|>\n' -}}
   {%- elif not (loop.first and message.role == 'system' and tools is defined and tools) -%}
     {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}
   {%- endif -%}

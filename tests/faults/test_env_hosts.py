@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from configs import faultpoints
 from configs.schema import HostsConfig
 from launch.resize import resize
 from rl.jsonl import read_log
@@ -103,6 +104,26 @@ def test_hosts_are_added_and_leave(tmp_path: Path) -> None:
 
     trial = tool_trial(tmp_path, disturb, hosts=1, steps=10)
     assert not errors(trial), "who leaves finishes what it has"
+
+
+@pytest.mark.parametrize("action", ["kill@9", "raise@9", "sleep:8@9"])
+def test_a_host_that_is_struck_in_a_step(
+    action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One episode, or those of one host, are faults; the others are trained."""
+    monkeypatch.setenv(faultpoints.VARIABLE, f"envs.before_step={action}")
+    trial = tool_trial(tmp_path, steps=6)
+    assert 0 < len(errors(trial)) < len(samples(trial)) / 2
+    assert all(line["reward"] is None for line in errors(trial))
+
+
+def test_a_host_that_fails_in_its_start_comes_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(faultpoints.VARIABLE, "envs.start=kill@1")
+    trial = tool_trial(tmp_path)
+    assert not errors(trial)
+    assert {fault["worker"] for fault in trial.events("fault")} == {"envs-0", "envs-1"}
 
 
 def test_a_rollout_worker_that_is_started_anew_finds_the_hosts(tmp_path: Path) -> None:

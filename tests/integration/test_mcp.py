@@ -37,7 +37,7 @@ def played(task: Task) -> McpEnv:
 
 @pytest.fixture
 def stdio() -> Iterator[Task]:
-    yield load_mcp(command=[sys.executable, SCRIPT], size=5, timeout_s=1.0)[0]
+    yield load_mcp(command=[sys.executable, SCRIPT], size=5, timeout_s=3.0)[0]
     for server in connections()._servers.values():
         server.close()
 
@@ -48,9 +48,9 @@ def test_a_server_over_stdio(stdio: Task) -> None:
     assert told(env, "divide", a=6, b=0)[0] == "refused"
     assert told(env, "divide", a="six", b=4)[0] == "invalid_arguments"
     assert told(env, "multiply", a=6, b=4)[0] == "unknown_tool"
-    assert told(env, "sleep", seconds=3) == (
+    assert told(env, "sleep", seconds=9) == (
         "deadline",
-        '{"error": "deadline", "message": "no answer within 1 s"}',
+        '{"error": "deadline", "message": "no answer within 3 s"}',
     )
     assert [told(e, "visits")[1] for e in (env, other)] == ["1", "2"], "one server for all"
     assert env.step(Message("assistant", "1.5")).done

@@ -193,6 +193,18 @@ def test_only_what_the_policy_writes_is_trained(renderer: Renderer, thinking: bo
     assert np.count_nonzero(sample.advantages) == sample.loss_mask.sum()
 
 
+def test_the_tiny_template_writes_calls_as_other_programs_give_them(tmp_path: Path) -> None:
+    tiny = renderer_for(CHAT_TEMPLATE, tmp_path)
+    calls = (ToolCall("calculate", {"x": 1}), ToolCall("price", {"y": "£"}))
+    functions = [{"name": c.name, "arguments": c.arguments} for c in calls]
+    for content in ("", "So:"):
+        message = {"role": "assistant", "content": content}
+        message["tool_calls"] = [{"type": "function", "function": f} for f in functions]
+        chat = [{"role": "user", "content": "?"}, message]
+        text = tiny._chat.apply_chat_template(chat, tokenize=False)
+        assert f"{written(Message('assistant', content, calls))}<|im_end|>" in text
+
+
 def test_what_was_generated_is_read_back(renderer: Renderer) -> None:
     calls = (ToolCall("calculate", {"x": 1}), ToolCall("price", {"x": 2}))
     demo = Demonstration(TASK, False, "", "32", "t", 1.0, (Message("assistant", "", calls),))
