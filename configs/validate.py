@@ -145,12 +145,17 @@ def _names(config: RunConfig) -> Iterator[Problem]:
 
 
 def _environments(config: RunConfig) -> Iterator[Problem]:
+    played = {name for _, stage in enabled_stages(config) for name in stage.tasks}
+    played |= set(config.evaluation.tasks)
     for name in config.envs:
         if name not in ENVIRONMENTS:
             known = ", ".join(ENVIRONMENTS)
             yield f"envs.{name}", f"there are {known}{nearest(name, ENVIRONMENTS)}"
-        elif not any(name in stage.tasks for _, stage in enabled_stages(config)):
-            yield f"envs.{name}", "no rl stage has max_turns over 1, so none would play it"
+        elif name not in played:
+            yield (
+                f"envs.{name}",
+                "neither an rl stage nor the evaluation has max_turns over 1: none would play it",
+            )
     for tool, limit in config.hosts.tool_limits.items():
         if not _is_amount(limit) or limit != int(limit):
             yield f"hosts.tool_limits.{tool}", f"must be a whole number over 0, is {limit!r}"

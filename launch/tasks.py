@@ -64,13 +64,25 @@ def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
 
 def load_held_out(config: RunConfig) -> list[Task]:
     """The tasks that evaluations are made on, always the same. Raises as `load_tasks` does."""
+    return held_out(list(_held_out_sets(config).values()), config.evaluation.num_tasks)
+
+
+def held_out_ids(config: RunConfig) -> dict[str, frozenset[str]]:
+    """Ids by held-out set, of every task of it that may be evaluated. Raises as `load_tasks`."""
+    num_tasks = config.evaluation.num_tasks
+    return {
+        name: frozenset(task.id for task in held_out([tasks], num_tasks))
+        for name, tasks in _held_out_sets(config).items()
+    }
+
+
+def _held_out_sets(config: RunConfig) -> dict[str, TaskSet]:
     check_gold = load_verifier(config.reward).check_gold
     skip, turns = config.skip_bad_rows, config.evaluation.max_turns
-    sets = [
-        load_tasks(f"evaluation.tasks.{name}", tasks, skip, check_gold, turns)
+    return {
+        name: load_tasks(f"evaluation.tasks.{name}", tasks, skip, check_gold, turns)
         for name, tasks in config.evaluation.tasks.items()
-    ]
-    return held_out(sets, config.evaluation.num_tasks)
+    }
 
 
 def load_tasks(
