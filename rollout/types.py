@@ -65,11 +65,13 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Score:
     """A verdict. `reward` None means that there is none (fault or abstention): the sample is never
-    trained and never counts as difficulty. Example: `Score(1.0, {"answer": 1.0}, "equal")`."""
+    trained and never counts as difficulty. `costs` are what it took, by name ("judge/calls"); a
+    step adds them up. Example: `Score(1.0, {"answer": 1.0}, "equal")`."""
 
     reward: float | None
     terms: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

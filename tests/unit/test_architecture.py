@@ -40,8 +40,15 @@ HOMES = {
     "tensorboard": ("rl/tracking.py",),
     "matplotlib": ("launch/plots.py", "launch/curriculum_plots.py"),
     "omegaconf": ("configs/load.py",),
-    "yaml": ("configs/load.py",),
+    "yaml": ("configs/load.py", "rewards/rubric.py"),
     "rapidfuzz": ("configs/registry.py",),
+    "openai": ("rewards/judge_server.py",),
+    "httpx2": ("rewards/judge_server.py",),
+    "tenacity": ("rewards/judge.py",),
+    "aiolimiter": ("rewards/judge.py",),
+    "diskcache": ("rewards/judge.py",),
+    "jsonschema": ("rewards/rubric.py",),
+    "pebble": ("rewards/processes.py",),
 }
 """The only files, or folders, in which a third-party package is imported."""
 
