@@ -169,9 +169,10 @@ def _checked(name: str, given: Mapping[str, Any]) -> Rubric:
         reason_chars=int(given.get("reason_chars", 0)),
         max_chars=int(given.get("max_chars", 6000)),
     )
-    if not criteria or any(
-        not 0 <= v <= 1 for levels in criteria.values() for v in levels.values()
-    ):
+    if REASON in criteria:
+        raise ValueError(f"a criterion cannot be called {REASON}")
+    values = [value for levels in criteria.values() for value in levels.values()]
+    if not values or not all(0 <= value <= 1 for value in values):
         raise ValueError("every level needs a value from 0 to 1")
     templates = rubric.system + rubric.user
     if templates.count("{candidate}") != 1 or templates.count("{nonce}") < 2:
