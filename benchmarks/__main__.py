@@ -29,6 +29,7 @@ NAMES = (
     "packing",
     "curriculum_scale",
     "fleet_sim",
+    "reward_fleet",
     "publish",
     "loop_vs_trl",
     "quickstart",

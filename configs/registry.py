@@ -16,7 +16,10 @@ from rapidfuzz import fuzz, process
 
 from configs.errors import ConfigError
 
-VERIFIERS = {"numeric": "rewards.numeric:NumericVerifier"}
+VERIFIERS = {
+    "numeric": "rewards.numeric:NumericVerifier",
+    "open": "rewards.open_answers:OpenVerifier",
+}
 
 ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rloo", "reinforce_pp")}
 

@@ -144,6 +144,18 @@ class RewardConfig:
     """Built-in verifier or "package.module:attribute"."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the verifier."""
+    check_s: float = 2.0
+    """One rule check of one sample; over it its process is ended and there is no verdict."""
+    routes: dict[str, Any] = field(default_factory=dict)
+    """Who scores a kind of task (label "task", else env): mode, rules, rubric, weights (see
+    Route in rewards/routing.py); what no route names is for the verifier alone."""
+    judge: dict[str, Any] = field(default_factory=dict)
+    """The judge: url and model of a server, or model of an engine of its own, limits and prices,
+    see JudgeSettings in launch/judging.py."""
+    max_no_verdict: float = 0.5
+    """The run ends when over max_empty_steps steps more samples of a kind have no verdict."""
+    calibrate_every: int = 20
+    """Steps between two scorings of the judge's gold set (0: only before the first)."""
 
 
 @dataclass

@@ -41,7 +41,7 @@ DTYPES = ("float32", "bfloat16")
 SPLITS = ("train", "heldout")
 KL_ESTIMATORS = ("k1", "k2", "k3")
 
-ROLES = ("rollout", "learner", "reward")
+ROLES = ("rollout", "learner", "reward", "judge")
 
 Problem = tuple[str, str]
 """A key and what is wrong with it."""

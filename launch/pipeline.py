@@ -219,6 +219,7 @@ class Pipeline:
             parts=parts,
             save=self._after_rl_step,
             max_mismatch_kl=self.config.publish.max_mismatch_kl,
+            max_no_verdict=self.config.reward.max_no_verdict,
         )
 
     async def _reference(self, name: str, config: StageConfig, resumed: bool) -> Path | None:

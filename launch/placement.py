@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from configs.schema import RunConfig
+from launch.judging import asks_anyone, judge_settings
 
 SHARED_GPU = 0.5
 """What engine and learner rank each reserve of a GPU they share."""
@@ -50,6 +51,7 @@ def reserved(config: RunConfig, role: str) -> dict[str, float]:
         },
         # Light, and needed by all: where a machine was lost, they must find room on what is left.
         "reward": {},
+        "judge": _judge(config),
     }[role]
     custom = {name: float(n) for name, n in config.fleet.resources.get(role, {}).items()}
     return {name: n for name, n in {**amounts, **custom}.items() if n}
@@ -92,6 +94,8 @@ def place_run(config: RunConfig, nodes: Iterable[Node]) -> Placement:
         "rollout": config.rollout.workers,
         "reward": config.reward.workers,
     }
+    if asks_anyone(config.reward):
+        counts["judge"] = judge_settings(config.reward).workers
     wanted = [(role, count, reserved(config, role)) for role, count in counts.items()]
     return place(wanted, nodes)
 
@@ -102,6 +106,12 @@ def describe(placement: Placement) -> list[str]:
         f"{role}: {', '.join(f'{count} on {node}' for node, count in nodes.items()) or 'nowhere'}"
         for role, nodes in placement.where.items()
     ]
+
+
+def _judge(config: RunConfig) -> dict[str, float]:
+    """What an engine of its own needs; one that asks a server is as light as a reward worker."""
+    settings = judge_settings(config.reward)
+    return {} if settings.url else {"CPU": settings.cpus, "GPU": settings.gpus}
 
 
 def _fits(needs: Resources, has: Resources) -> bool:

@@ -28,8 +28,10 @@ from configs.validate import enabled_stages, is_hub_id
 from envs.datasets import LoadedDemonstrations, LoadedTasks
 from envs.types import DemonstrationSet, TaskSet
 from launch.guidance import load_guidance
+from launch.judging import load_rules
 from launch.machine import Machine, this_machine
-from launch.tasks import Verifier, load_demonstrations, load_tasks, load_verifier
+from launch.tasks import load_demonstrations, load_tasks
+from rewards.scoring import Rules
 from rl.curriculum import Mixture
 
 PACKAGES = ("torch", "ray", "deepspeed", "transformers", "datasets")
@@ -176,7 +178,7 @@ def _missing(config: RunConfig, roles: tuple[Role, ...], machine: Machine) -> It
 def _stages(config: RunConfig) -> tuple[StagePlan, ...]:
     """Load every task and demonstration set, checking golds on the way, and count them; make what
     guides the stages over them."""
-    verifier = load_verifier(config.reward)
+    verifier = load_rules(config.reward)
     plans = []
     for name, stage in enabled_stages(config):
         sets: dict[str, Any] = {}
@@ -193,7 +195,7 @@ def _stages(config: RunConfig) -> tuple[StagePlan, ...]:
 
 
 def _tasks(
-    key: str, sets: Mapping[str, TasksConfig], config: RunConfig, verifier: Verifier
+    key: str, sets: Mapping[str, TasksConfig], config: RunConfig, verifier: Rules
 ) -> dict[str, TaskSet]:
     loaded = {
         name: load_tasks(f"{key}.tasks.{name}", tasks, config.skip_bad_rows, verifier.check_gold)
@@ -207,7 +209,7 @@ def _tasks(
 
 
 def _demonstrations(
-    key: str, stage: StageConfig, config: RunConfig, verifier: Verifier
+    key: str, stage: StageConfig, config: RunConfig, verifier: Rules
 ) -> dict[str, DemonstrationSet]:
     skip, share, check = config.skip_bad_rows, stage.thinking_share, verifier.check_gold
     return {

@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from configs.errors import ConfigError
 from envs.types import Task
 from rewards.form import split_thinking
-from rewards.rubric import Rubric
 from rewards.texts import gate
 from rollout.types import Score, StopReason, Trajectory
+
+if TYPE_CHECKING:
+    from rewards.rubric import Rubric
 
 CANARY_SHARE = 0.05
 """Of the answers that only a judge scores, so many are checked by rule too, beside the reward."""

@@ -27,6 +27,7 @@ from rl.pruning import ADVICE, Judged, judge_group
 from rl.seeds import is_thinking, sample_seeds
 from rl.tracking import StepRecord, Tracker
 from rl.types import Batch, StepResult
+from rl.verdicts import ALARMS, VerdictWatch
 from rollout.types import Group, RolloutRequest, Sampling
 
 
@@ -108,17 +109,22 @@ class Controller:
     policy_version: int = 0
     stop_requested: bool = False
     max_mismatch_kl: float = float("inf")
+    max_no_verdict: float = 1.0
+    verdicts: VerdictWatch = field(init=False)
     _rollouts: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
     _finished: dict[int, Group] = field(default_factory=dict)
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
     _empty_steps: int = 0
 
+    def __post_init__(self) -> None:
+        self.verdicts = VerdictWatch(self.max_no_verdict, self.stage.max_empty_steps)
+
     async def run(self) -> None:
         """Train until the stage's last step. A rollout that fails ends the stage at once.
 
         Raises:
-            FaultBudgetSpent: too many steps in a row found no valid group, or engine and learner
-                disagree; the message names the cause.
+            FaultBudgetSpent: too many steps in a row found no valid group, too many samples have no
+                verdict, or engine and learner disagree; the message names the cause.
             Stopped: a stop was requested and the state is saved.
         """
         try:
@@ -152,6 +158,7 @@ class Controller:
         dispatched, duplicates = self.ledger.dispatched, self.ledger.duplicates
         judged = await self._collect()
         times.collected()
+        self.verdicts.check([item.group for item in judged])
         self._measure_labels()
         groups = [item.group for item in judged if not item.reason]
         self._check_size(len(groups), Counter(item.reason for item in judged if item.reason))
@@ -175,6 +182,11 @@ class Controller:
             self.name, "rl", self.step, self.stage.steps, self.policy_version, metrics
         )
         self.parts.tracker.log_step(record)
+        for alarm in self.verdicts.alarms(metrics):
+            self.parts.tracker.log_event(
+                "alarm", stage=self.name, step=self.step, metric=alarm.metric, value=alarm.value,
+                baseline=alarm.baseline, advice=ALARMS[alarm.metric],
+            )  # fmt: skip
         self.parts.tracker.log_trajectories(self.name, self.step, [j.group for j in judged])
         await self.save(self)
 

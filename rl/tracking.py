@@ -46,7 +46,8 @@ class StepRecord:
     Metrics are `area/what`. Console, report and plots read these (others are stored as they come):
 
     - reward/mean, reward/std, reward/accuracy (share of scored samples with reward >= 1) and
-      reward/<term>: over this step's scored samples;
+      reward/<term>: over this step's scored samples; reward/no_verdict and judge/...: see
+      `rl.verdicts.verdict_metrics`;
     - group/dispatched, group/trained, group/dropped/<reason>: how many in this step; group/owed:
       how many of this stage's are dispatched, but neither trained nor dropped, when the step ends.
       So over a stage dispatched = trained + dropped + owed;

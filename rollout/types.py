@@ -31,10 +31,12 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an engine draws tokens. Temperature 0 is greedy."""
+    """How an engine draws tokens. Temperature 0 is greedy. `json_schema`: the schema, as JSON, of
+    the one JSON object that may be written; for engines that were given a tokenizer."""
 
     temperature: float = 1.0
     max_tokens: int = 256
+    json_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from aiohttp import web
 from envs.types import Message, Task
 from rewards.judge import Judge, JudgeError, Limits
 from rewards.judge_server import ServerBackend
+from rewards.panel import Panel
 from rewards.routing import Mode, Route
 from rewards.rubric import load_rubric
-from rewards.scoring import Panel
 from rollout.types import Group, Score, StopReason, Trajectory
 
 RUBRIC = load_rubric("commentary")

@@ -13,9 +13,10 @@ from configs.errors import ConfigError
 from envs.types import Message, Task
 from rewards.judge import Judge, JudgeFault, Limits, Reply
 from rewards.pairwise import compare_group, pairs
+from rewards.panel import Panel
 from rewards.routing import Disagreement, Mode, Opinion, Route, combine, is_canary, kind_of, settled
 from rewards.rubric import load_rubric
-from rewards.scoring import NO_RULES, Panel, Rules, asks_judge
+from rewards.scoring import NO_RULES, Rules, asks_judge
 from rollout.types import Group, Score, StopReason, Trajectory
 
 RULED = Score(0.5, {"facts": 1.0, "direction": 0.0}, "direction: 'fell' is wrong of Fees")
