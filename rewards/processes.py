@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from pebble import ProcessExpired, ProcessPool
 
+from configs.registry import VERIFIERS
 from configs.schema import RewardConfig
 from rewards.scoring import Verifier, score_one
 from rollout.types import Group, Score, Trajectory
@@ -42,64 +43,87 @@ class _Lost(Exception):
 
 
 @dataclass(slots=True)
-class Checkers:
-    """Scores by rule, at most `config.check_s` a sample. Used from one event loop."""
+class _Process:
+    """One process, in a pool of its own: those of a common pool share its pipe and its locks."""
 
     load: Load
     config: RewardConfig
-    _free: asyncio.Queue[ProcessPool] = field(default_factory=asyncio.Queue)
+    _pool: ProcessPool = field(init=False)
 
-    async def start(self) -> None:
-        """Returns when the checks can be made; their own faults are told here, not later."""
-        self.load(self.config)
-        for _ in range(PROCESSES):
-            self._free.put_nowait(self._pool())
-        await asyncio.gather(*(self._run([]) for _ in range(PROCESSES)))
+    def __post_init__(self) -> None:
+        self._pool = self._start()
 
     async def scores(self, trajectories: Sequence[Trajectory]) -> list[Score]:
-        """One score each. All together at first, which is fastest; where that fails, one by one, so
-        that what is wrong with one sample costs no other."""
+        """Raises _Lost, and starts another process, where this one does not come to an end."""
         try:
-            return await self._run(trajectories)
-        except _Lost:
-            return list(await asyncio.gather(*map(self._alone, trajectories)))
-
-    async def close(self) -> None:
-        for _ in range(PROCESSES):
-            pool = await self._free.get()
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
-
-    async def _alone(self, trajectory: Trajectory) -> Score:
-        try:
-            [score] = await self._run([trajectory])
-            return score
-        except _Lost as lost:
-            return Score(None, reason=f"the check {lost}")
-
-    async def _run(self, trajectories: Sequence[Trajectory]) -> list[Score]:
-        pool = await self._free.get()
-        try:
-            future = pool.schedule(_scores, [list(trajectories)], timeout=self.config.check_s)
+            future = self._pool.schedule(_scores, [list(trajectories)], timeout=self.config.check_s)
             scores: list[Score] = await asyncio.wrap_future(future)
             return scores
         except PoolTimeout:
             raise _Lost(f"did not finish within {self.config.check_s:g} s") from None
         except ProcessExpired as death:
             raise _Lost(f"ended its process with code {death.exitcode}") from None
-        except RuntimeError:  # its process died while it had nothing to do
-            pool = self._pool()
+        except RuntimeError:  # it died while it had nothing to do
+            self._pool = self._start()
             raise _Lost("had no process") from None
-        finally:
-            self._free.put_nowait(pool)
 
-    def _pool(self) -> ProcessPool:
-        """A pool of one process: those of a common pool share its pipe and the locks of that."""
+    async def score(self, trajectory: Trajectory) -> Score:
+        try:
+            [score] = await self.scores([trajectory])
+            return score
+        except _Lost as lost:
+            return Score(None, reason=f"the check {lost}")
+
+    def close(self) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def _start(self) -> ProcessPool:
         # Not a fork of this process: its threads' locks would come along.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__, self.load.__module__])
+        context.set_forkserver_preload([__name__, self.load.__module__, *_plugins(self.config)])
         given = (self.load, self.config)
         return ProcessPool(1, initializer=_begin, initargs=given, context=context)
+
+
+@dataclass(slots=True)
+class Checkers:
+    """Scores by rule, at most `config.check_s` a sample. Used from one event loop."""
+
+    load: Load
+    config: RewardConfig
+    _free: asyncio.Queue[_Process] = field(default_factory=asyncio.Queue)
+
+    async def start(self) -> None:
+        """Returns when the checks can be made; their own faults are told here, not later."""
+        self.load(self.config)
+        processes = [_Process(self.load, self.config) for _ in range(PROCESSES)]
+        for process in processes:
+            self._free.put_nowait(process)
+        await asyncio.gather(*(process.scores([]) for process in processes))
+
+    async def scores(self, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """One score each. All together at first, which is fastest; where that fails, one by one, so
+        that what is wrong with one sample costs no other. Both on the same process: the other one
+        is there for everybody else."""
+        process = await self._free.get()
+        try:
+            return await process.scores(trajectories)
+        except _Lost:
+            return [await process.score(trajectory) for trajectory in trajectories]
+        finally:
+            self._free.put_nowait(process)
+
+    async def close(self) -> None:
+        for _ in range(PROCESSES):
+            (await self._free.get()).close()
+
+
+def _plugins(config: RewardConfig) -> list[str]:
+    """Modules of the verifiers: imported once, not by each process that is started."""
+    rules = [route.get("rules", "") for route in config.routes.values()]
+    names = (VERIFIERS.get(name, name) for name in (config.verifier, *rules))
+    return [module for name in names if (module := name.partition(":")[0]) != name]
 
 
 def light(group: Group) -> Group:
