@@ -33,6 +33,7 @@ CURRICULA = {
 
 TASK_SOURCES = {
     "finance": "envs.finance:FinanceTasks",
+    "general": "envs.finance.general:GeneralTasks",
     "tatqa": "envs.datasets:load_tatqa",
     "finqa": "envs.datasets:load_finqa",
     "convfinqa": "envs.datasets:load_convfinqa",
@@ -43,6 +44,7 @@ TASK_SOURCES = {
 DEMONSTRATION_SOURCES = {
     **dict.fromkeys(TASK_SOURCES, "envs.datasets:load_demonstrations"),
     "finance": "envs.finance:FinanceDemonstrations",
+    "general": "envs.finance.general:GeneralDemonstrations",
 }
 
 

@@ -195,7 +195,7 @@ class DeadlinesConfig:
 @dataclass
 class TasksConfig:
     source: str = "finance"
-    """finance, tatqa, finqa, convfinqa, gsm8k, rows, or "package.module:attribute"."""
+    """finance, general, tatqa, finqa, convfinqa, gsm8k, rows, or "package.module:attribute"."""
     path: str = ""
     """File to load, for every source that reads one; `${oc.env:ASSAY_DATA}` may stand in it."""
     split: str = "train"

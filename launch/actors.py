@@ -30,6 +30,7 @@ from rollout.engine import EngineDead
 from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Sampling, Score
 
 if TYPE_CHECKING:
+    from rewards.calibration import Calibration
     from rl.types import Batch, LearnerSettings, StepResult
     from rollout.engine import Engine, EngineSettings, VllmEngine
     from rollout.renderer import Renderer
@@ -184,6 +185,10 @@ class JudgeWorker:
         point("judge.before_score")
         scored = await self._panel.score(group)
         return [t.score for t in scored.trajectories if t.score is not None]
+
+    async def calibrate(self) -> dict[str, Calibration]:
+        """The judge on its gold sets."""
+        return await self._panel.calibrate()
 
     async def probe(self) -> None:
         """That the process answers: a server's outage is not the worker's, and is waited out."""

@@ -18,6 +18,7 @@ from launch.pool import Pool
 from launch.remote import within
 from launch.states import State
 from launch.workers import Member
+from rewards.calibration import Calibration
 from rewards.processes import light
 from rewards.routing import Route
 from rewards.scoring import asks_judge, with_scores
@@ -156,6 +157,20 @@ class RewardFleet:
         if self.judges is None or not asks_judge(group.task, self.routes):
             return scored
         return with_scores(scored, await self._scores(self.judges, light(scored)))
+
+    async def calibrate(self) -> dict[str, Calibration]:
+        """The judge on its gold sets; nothing where it cannot be asked."""
+        if self.judges is None:
+            return {}
+        member = await self.judges.acquire()
+        seconds = self.deadlines.group_s
+        try:
+            found: dict[str, Calibration] = await self.judges.call(
+                member, "calibrate", seconds=seconds, what="scoring the gold set"
+            )
+            return found
+        except (WorkerLost, RequestFailed):
+            return {}
 
     async def close(self) -> None:
         pools = [self.pool] if self.judges is None else [self.pool, self.judges]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from rewards.routing import Mode, Route
 from rewards.scoring import Rules
 
 if TYPE_CHECKING:
+    from rewards.calibration import GoldCase
     from rewards.judge import Backend, Limits
     from rewards.panel import Panel
     from rewards.rubric import Rubric
@@ -35,6 +36,7 @@ class JudgeSettings:
     `key_env` or `key_file` say where the server's key is, never what it is. `max_in_flight` and
     `per_minute` (0: no limit) are those of the whole fleet of `workers`. `prompt_price` and
     `reply_price` are per million tokens. `cache` is a folder for verdicts ("": none is kept).
+    A stage does not begin with a judge whose kappa on its gold set is under `min_kappa`.
     `cpus`, `gpus`, `max_length` and `dtype` are those of an engine of our own.
     """
 
@@ -51,6 +53,7 @@ class JudgeSettings:
     prompt_price: float = 0.0
     reply_price: float = 0.0
     cache: str = ""
+    min_kappa: float = 0.6
     cpus: int = 1
     gpus: int = 0
     max_length: int = 4096
@@ -109,6 +112,20 @@ def load_rubrics(config: RewardConfig, routes: Mapping[str, Route]) -> dict[str,
     return rubrics
 
 
+def load_gold(
+    routes: Mapping[str, Route], rubrics: Mapping[str, Rubric]
+) -> dict[str, Sequence[GoldCase]]:
+    """The gold set of every route that names one. Raises DataError for an unusable file."""
+    from launch.tiny_judge import GRADED, gold_set
+    from rewards.calibration import read_gold
+
+    return {
+        kind: gold_set(rubric) if routes[kind].gold == GRADED else read_gold(Path(gold), rubric)
+        for kind, rubric in rubrics.items()
+        if (gold := routes[kind].gold)
+    }
+
+
 def load_rules(config: RewardConfig) -> Rules:
     """The rule checks of every kind of task. Raises ConfigError, naming the key."""
     default = _verifier(config.verifier, config.args, "reward.verifier", "reward.args")
@@ -145,7 +162,8 @@ async def open_panel(config: RewardConfig) -> Panel:
     backend = _server(settings) if settings.url else await _engine(settings)
     prices = (float(settings.prompt_price), float(settings.reply_price))
     judge = Judge(backend, settings.limits, open_cache(settings.cache), prices)
-    return Panel(judge, routes, load_rubrics(config, routes))
+    rubrics = load_rubrics(config, routes)
+    return Panel(judge, routes, rubrics, load_gold(routes, rubrics))
 
 
 def _server(settings: JudgeSettings) -> Backend:

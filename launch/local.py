@@ -22,6 +22,7 @@ from launch.environments import make_env
 from launch.judging import asks_anyone, load_rules, open_panel
 from launch.machine import deepspeed_accelerator, free_port
 from launch.models import Models, engine_settings
+from rewards.calibration import Calibration
 from rewards.panel import Panel
 from rewards.scoring import Rules, asks_judge, score_group
 from rl.publish import SharedMemoryTransfer, Transfer
@@ -98,6 +99,9 @@ class LocalScorer:
         if self.panel is None or not asks_judge(group.task, self.panel.routes):
             return scored
         return await self.panel.score(scored)
+
+    async def calibrate(self) -> dict[str, Calibration]:
+        return {} if self.panel is None else await self.panel.calibrate()
 
 
 class LocalLearner:

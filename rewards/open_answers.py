@@ -68,8 +68,8 @@ class OpenVerifier:
         try:
             reply = Message("assistant", task.answer)
             score = self(Trajectory(task, 0, (), (*task.prompt, reply), StopReason.STOP))
-        except DataError as error:
-            raise DataError(f"task {task.id}: {error}") from None
+        except (DataError, TypeError, KeyError) as error:  # what the row gives to a check
+            raise DataError(f"task {task.id}: its checks cannot be made: {error}") from None
         if score.reward != 1.0:
             raise DataError(
                 f"task {task.id}: the rules reject the task's own answer {task.answer[:80]!r} "
@@ -127,6 +127,10 @@ def _citations(text: str, task: Task, args: Mapping[str, Any]) -> Term:
     return _claims(check_citations(text, _table(task)), args.get("least", 1), "citations")
 
 
+def _instructions(text: str, task: Task, args: Mapping[str, Any]) -> Term:
+    return form.instructions(text, args), "an instruction is not followed"
+
+
 def _of_form(check: Callable[..., float], what: str) -> Check:
     return lambda text, task, args: (check(text, **args), what)
 
@@ -139,7 +143,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "length": _of_form(form.length, "too short or too long"),
     "repetition": _of_form(form.repetition, "it repeats itself"),
     "language": _of_form(form.language, "not in the language asked for"),
-    "instructions": _of_form(form.instructions, "an instruction is not followed"),
+    "instructions": _instructions,
     "refusal": _of_form(form.refusal, "refused, or not, against what is due"),
     "thinking": lambda text, task, args: (1.0, ""),  # read off the whole reply, not its end
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from rewards.calibration import Calibration, GoldCase, calibrate
 from rewards.judge import Judge, JudgeError
 from rewards.pairwise import compare_group
 from rewards.routing import Opinion, Route, combine, judge_texts, kind_of, settled
@@ -21,6 +22,7 @@ class Panel:
     judge: Judge
     routes: Mapping[str, Route]
     rubrics: Mapping[str, Rubric]
+    gold: Mapping[str, Sequence[GoldCase]] = field(default_factory=dict)
 
     async def score(self, group: Group) -> Group:
         """The group with final scores. Never raises for a fault of the judge: there is then no
@@ -39,6 +41,13 @@ class Panel:
         for index, opinion in zip(open_, opinions, strict=True):
             final[index] = combine(route, rules[index], opinion)
         return with_scores(group, [score for score in final if score is not None])
+
+    async def calibrate(self) -> dict[str, Calibration]:
+        """The judge on the gold set of every route that has one."""
+        return {
+            kind: await calibrate(self.judge, self.rubrics[kind], cases)
+            for kind, cases in self.gold.items()
+        }
 
     async def _opinion(self, rubric: Rubric, trajectory: Trajectory) -> Opinion:
         try:

@@ -49,7 +49,8 @@ class Route:
 
     `rules` names the verifier and `rubric` the judge's rubric. The reward is the mean of all terms
     by `weights` (1 each unless given). From `pass_at` on the rules accept an answer. `pairwise`
-    rubrics compare the samples of a group, each with `opponents` others.
+    rubrics compare the samples of a group, each with `opponents` others. `gold` is a file of graded
+    answers for the rubric (see rewards/calibration.py), or "graded" for generated ones.
     """
 
     mode: Mode = Mode.BOTH
@@ -61,6 +62,7 @@ class Route:
     margin: float = 0.5
     pass_at: float = 0.5
     opponents: int = 3
+    gold: str = ""
 
     def __post_init__(self) -> None:
         for name, kind in (("mode", Mode), ("disagreement", Disagreement)):

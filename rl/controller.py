@@ -111,6 +111,8 @@ class Controller:
     max_mismatch_kl: float = float("inf")
     max_no_verdict: float = 1.0
     verdicts: VerdictWatch = field(init=False)
+    calibration: dict[str, float] = field(default_factory=dict)
+    """What is known of the judge, for the metrics of each step."""
     _rollouts: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
     _finished: dict[int, Group] = field(default_factory=dict)
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
@@ -174,7 +176,7 @@ class Controller:
         self.ledger.check_balance()
         self.step += 1
         metrics = rl_metrics(self.stage, judged, batch, result, published, times, version)
-        metrics |= self.curriculum.metrics() | self._label_metrics()
+        metrics |= self.curriculum.metrics() | self._label_metrics() | self.calibration
         metrics["group/dispatched"] = float(self.ledger.dispatched - dispatched)
         metrics["group/owed"] = float(self.ledger.num_owed)
         metrics["group/duplicates"] = float(self.ledger.duplicates - duplicates)
