@@ -11,6 +11,7 @@ from configs.errors import ConfigError
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from envs.finance import FinanceDemonstrations, FinanceTasks
+from envs.finance.general import GeneralDemonstrations
 from rl.checkpoint import MANIFEST, verify
 from rl.durable import read_json
 from rl.export import untied
@@ -125,10 +126,14 @@ def model_shape(directory: Path) -> dict[str, object]:
 
 
 def tokenizer_texts() -> Iterator[str]:
-    """Questions and worked answers of every level, the same ones always."""
+    """Questions and worked answers of every level, and general ones, the same always."""
     for level in (1, 2, 3, 4, 5):
         demonstrations = FinanceDemonstrations(FinanceTasks(levels=(level,)), step_share=0.5)
         for index in range(TEXTS_A_LEVEL):
             demonstration = demonstrations[index]
             yield from (message.content for message in demonstration.task.prompt)
             yield from (demonstration.reasoning, demonstration.reply)
+    general = GeneralDemonstrations()
+    for index in range(TEXTS_A_LEVEL):
+        yield general[index].task.prompt[-1].content
+        yield general[index].reply

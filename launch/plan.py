@@ -28,7 +28,7 @@ from configs.validate import enabled_stages, is_hub_id
 from envs.datasets import LoadedDemonstrations, LoadedTasks
 from envs.types import DemonstrationSet, TaskSet
 from launch.guidance import load_guidance
-from launch.judging import load_rules
+from launch.judging import asks_anyone, judge_settings, load_routes, load_rubrics, load_rules
 from launch.machine import Machine, this_machine
 from launch.tasks import load_demonstrations, load_tasks
 from rewards.scoring import Rules
@@ -40,7 +40,9 @@ CHECKED_GOLDS = 200
 ASSUMED_GPU_GIB = 80.0
 CONTROLLER_GIB = 1.5
 """The driver with its libraries, and Ray's own processes."""
-REWARD_WORKER_GIB = 0.3
+REWARD_WORKER_GIB = 0.4
+JUDGE_ENGINE_GIB = 3.0
+"""An engine on a CPU with a small model; a large one's weights come on top."""
 
 Counts = tuple[dict[str, int], int]
 """Tasks by set, and rows of files that were left out."""
@@ -155,7 +157,21 @@ def _roles(config: RunConfig, shape: ModelShape | None, machine: Machine) -> tup
         Role("rollout", rollout.workers, rollout.cpus, rollout.gpus * share, engine),
         Role("learner", learner.ranks, learner.cpus, learner.gpus * share, rank),
         Role("reward", config.reward.workers, 0, 0, {"process": REWARD_WORKER_GIB}),
+        *_judge(config),
     )
+
+
+def _judge(config: RunConfig) -> Iterator[Role]:
+    """The judge's fleet, where a route asks one."""
+    if not asks_anyone(config.reward):
+        return
+    settings = judge_settings(config.reward)
+    load_rubrics(config.reward, load_routes(config.reward))
+    if settings.url:
+        yield Role("judge", settings.workers, 0, 0, {"process": REWARD_WORKER_GIB})
+        return
+    memory = {} if settings.gpus else {"process": JUDGE_ENGINE_GIB}
+    yield Role("judge", settings.workers, settings.cpus, settings.gpus, memory)
 
 
 def _missing(config: RunConfig, roles: tuple[Role, ...], machine: Machine) -> Iterator[str]:
