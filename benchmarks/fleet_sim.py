@@ -262,13 +262,8 @@ class Scorer:
     def probe(self) -> None: ...
     def stop(self) -> None: ...
 
-    def score(self, group: Group) -> Group:
-        return replace(
-            group,
-            trajectories=tuple(
-                replace(t, score=Score(float(t.index % 2))) for t in group.trajectories
-            ),
-        )
+    def score(self, group: Group) -> list[Score]:
+        return [Score(float(t.index % 2)) for t in group.trajectories]
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.loop_workload import CONFIG, STAGE, RolloutsByLength, Turns
+from configs.derived import logprob_limit
 from configs.load import load
-from configs.schema import RunConfig, logprob_limit
+from configs.schema import RunConfig
 from launch.cluster import RayFleets, no_report, ray_fleets
 from launch.memory import new_run_id, shared_folder
 from launch.models import Models, prepare_models

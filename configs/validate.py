@@ -42,7 +42,7 @@ DTYPES = ("float32", "bfloat16")
 SPLITS = ("train", "heldout")
 KL_ESTIMATORS = ("k1", "k2", "k3")
 
-ROLES = ("rollout", "learner", "reward", "envs")
+ROLES = ("rollout", "learner", "reward", "envs", "judge")
 
 Problem = tuple[str, str]
 """A key and what is wrong with it."""
@@ -134,8 +134,8 @@ def _names(config: RunConfig) -> Iterator[Problem]:
         reads_file = TASK_SOURCES.get(tasks.source, "").startswith("envs.datasets:")
         if reads_file and not tasks.path:
             yield f"{key}.path", f"the source '{tasks.source}' reads a file: set this to its path"
-        if tasks.source == "finance" and tasks.path:
-            yield f"{key}.path", "the source 'finance' generates its tasks and reads no file"
+        if tasks.source in ("finance", "general") and tasks.path:
+            yield f"{key}.path", f"the source '{tasks.source}' generates tasks and reads no file"
     for name, stage in config.stages.items():
         key = f"stages.{name}.algorithm"
         yield from _plugin(f"{key}.advantage", stage.algorithm.advantage, ADVANTAGES)

@@ -28,6 +28,7 @@ from rl.seeds import is_thinking, sample_seeds
 from rl.skips import SkippedSteps
 from rl.tracking import StepRecord, Tracker
 from rl.types import Batch, StepResult
+from rl.verdicts import ALARMS, VerdictWatch
 from rollout.types import Group, RolloutRequest, Sampling
 
 
@@ -109,6 +110,10 @@ class Controller:
     policy_version: int = 0
     stop_requested: bool = False
     max_mismatch_kl: float = float("inf")
+    max_no_verdict: float = 1.0
+    verdicts: VerdictWatch = field(init=False)
+    calibration: dict[str, float] = field(default_factory=dict)
+    """What is known of the judge, for the metrics of each step."""
     _rollouts: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
     _finished: dict[int, Group] = field(default_factory=dict)
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,13 +122,14 @@ class Controller:
 
     def __post_init__(self) -> None:
         self._skipped = SkippedSteps(self.name)
+        self.verdicts = VerdictWatch(self.max_no_verdict, self.stage.max_empty_steps)
 
     async def run(self) -> None:
         """Train until the stage's last step. A rollout that fails ends the stage at once.
 
         Raises:
-            FaultBudgetSpent: too many steps in a row found no valid group, or engine and learner
-                disagree; the message names the cause.
+            FaultBudgetSpent: too many steps in a row found no valid group, too many samples have no
+                verdict, or engine and learner disagree; the message names the cause.
             Stopped: a stop was requested and the state is saved.
         """
         try:
@@ -157,6 +163,7 @@ class Controller:
         dispatched, duplicates = self.ledger.dispatched, self.ledger.duplicates
         judged = await self._collect()
         times.collected()
+        self.verdicts.check([item.group for item in judged])
         self._measure_labels()
         groups = [item.group for item in judged if not item.reason]
         self._check_size(len(groups), Counter(item.reason for item in judged if item.reason))
@@ -173,7 +180,7 @@ class Controller:
         self.ledger.check_balance()
         self.step += 1
         metrics = rl_metrics(self.stage, judged, batch, result, published, times, version)
-        metrics |= self.curriculum.metrics() | self._label_metrics()
+        metrics |= self.curriculum.metrics() | self._label_metrics() | self.calibration
         metrics["group/dispatched"] = float(self.ledger.dispatched - dispatched)
         metrics["group/owed"] = float(self.ledger.num_owed)
         metrics["group/duplicates"] = float(self.ledger.duplicates - duplicates)
@@ -181,6 +188,11 @@ class Controller:
             self.name, "rl", self.step, self.stage.steps, self.policy_version, metrics
         )
         self.parts.tracker.log_step(record)
+        for alarm in self.verdicts.alarms(metrics):
+            self.parts.tracker.log_event(
+                "alarm", stage=self.name, step=self.step, metric=alarm.metric, value=alarm.value,
+                baseline=alarm.baseline, advice=ALARMS[alarm.metric],
+            )  # fmt: skip
         shown = [item.group for item in judged]
         self.parts.tracker.log_trajectories(self.name, self.step, shown, whole=skipped)
         await self.save(self)

@@ -14,6 +14,7 @@ from configs.schema import StageConfig
 from rl.evaluate import is_correct
 from rl.pruning import Judged
 from rl.types import Batch, StepResult
+from rl.verdicts import verdict_metrics
 from rollout.types import Group, StopReason
 
 
@@ -66,7 +67,8 @@ def rl_metrics(
         "staleness/limit": float(stage.max_staleness),
         "tokens/trained": float(result.num_tokens) if result else 0.0,
     }
-    metrics |= _reward_metrics(seen) | _length_metrics(seen, trained) | _tool_metrics(seen)
+    metrics |= _reward_metrics(seen) | verdict_metrics(seen) | _length_metrics(seen, trained)
+    metrics |= _tool_metrics(seen)
     metrics |= _pruning_metrics(judged, times) | _gradient_metrics(seen, trained, batch)
     ages = [policy_version - version for group in trained for version in _versions(group)]
     if ages:
