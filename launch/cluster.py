@@ -48,6 +48,9 @@ from rl.types import LearnerSettings
 
 _log = logging.getLogger(__name__)
 
+SCALED_WORKERS = 8
+"""Rollout workers that `assay scale` can add on a cluster of the run's own."""
+
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
 QUEUED = 1.25
@@ -215,8 +218,9 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
         + config.reward.workers
         + config.hosts.workers * config.hosts.cpus
     )
+    room = SCALED_WORKERS * config.rollout.cpus  # cores are shared, not refused, on one machine
     ray.init(
-        num_cpus=max(needed, os.cpu_count() or 1),
+        num_cpus=max(needed, os.cpu_count() or 1) + room,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
