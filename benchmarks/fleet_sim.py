@@ -131,7 +131,7 @@ class Records:
     def log_step(self, record: Any) -> None:
         self.ages.append(record.metrics["staleness/max"])
 
-    def log_trajectories(self, *_: Any) -> None: ...
+    def log_trajectories(self, *_: Any, whole: bool = False) -> None: ...
     def log_evaluation(self, record: Any) -> None: ...
     def log_event(self, kind: str, **fields: Any) -> None: ...
 
@@ -262,13 +262,8 @@ class Scorer:
     def probe(self) -> None: ...
     def stop(self) -> None: ...
 
-    def score(self, group: Group) -> Group:
-        return replace(
-            group,
-            trajectories=tuple(
-                replace(t, score=Score(float(t.index % 2))) for t in group.trajectories
-            ),
-        )
+    def score(self, group: Group) -> list[Score]:
+        return [Score(float(t.index % 2)) for t in group.trajectories]
 
 
 @contextmanager

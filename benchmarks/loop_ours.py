@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.loop_workload import CONFIG, STAGE, RolloutsByLength, Turns
+from configs.derived import logprob_limit
 from configs.load import load
-from configs.schema import RunConfig, logprob_limit
+from configs.schema import RunConfig
 from launch.cluster import RayFleets, no_report, ray_fleets
 from launch.memory import new_run_id, shared_folder
 from launch.models import Models, prepare_models
@@ -46,7 +47,9 @@ class LastStep:
     def log_step(self, record: StepRecord) -> None:
         self.metrics = dict(record.metrics)
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None: ...
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None: ...
 
     def log_evaluation(self, record: EvaluationRecord) -> None: ...
 

@@ -24,6 +24,7 @@ VERIFIERS = {
     "official_tatqa": "rewards.officials:official_tatqa",
     "official_gsm8k": "rewards.officials:official_gsm8k",
     "official_choice": "rewards.officials:official_choice",
+    "open": "rewards.open_answers:OpenVerifier",
 }
 
 ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rloo", "reinforce_pp")}
@@ -65,6 +66,7 @@ ENVIRONMENTS = {**INSTALLED, **OTHERS, **SIMULATED}
 
 TASK_SOURCES = {
     "finance": "envs.finance:FinanceTasks",
+    "general": "envs.finance.general:GeneralTasks",
     "tatqa": "envs.datasets:load_tatqa",
     "finqa": "envs.datasets:load_finqa",
     "convfinqa": "envs.datasets:load_convfinqa",
@@ -81,6 +83,7 @@ DEMONSTRATION_SOURCES = {
     ),
     "finance": "envs.finance:FinanceDemonstrations",
     **dict.fromkeys(ENVIRONMENTS, "envs.tool_demonstrations:ToolDemonstrations"),
+    "general": "envs.finance.general:GeneralDemonstrations",
 }
 
 

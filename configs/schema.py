@@ -128,8 +128,7 @@ class LearnerConfig:
 @dataclass
 class PublishConfig:
     max_logprob_difference: float = 0.0
-    """Largest |engine - learner| log-probability on the probe set; over it no worker serves.
-    0: 1e-4 in float32, 0.2 in bfloat16, where engine and learner round in different kernels."""
+    """Largest |engine - learner| log-probability of an engine that serves; 0: 1e-4, bf16 0.2."""
     num_probes: int = 4
     """Sequences in the probe set."""
     max_mismatch_kl: float = 0.1
@@ -144,6 +143,17 @@ class RewardConfig:
     """numeric, tool_use, or "package.module:attribute"."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the verifier."""
+    check_s: float = 2.0
+    """One rule check of one sample; over it its process is ended and there is no verdict."""
+    routes: dict[str, Any] = field(default_factory=dict)
+    """Who scores a kind of task (label "task", else env), see Route (rewards/routing.py); what no
+    route names is for the verifier alone."""
+    judge: dict[str, Any] = field(default_factory=dict)
+    """A server's url and model, or an engine's, with limits; see JudgeSettings (judging.py)."""
+    max_no_verdict: float = 0.5
+    """The run ends when over max_empty_steps steps more samples of a kind have no verdict."""
+    calibrate_every: int = 20
+    """Steps between two scorings of the judge's gold set (0: only before the first)."""
 
 
 @dataclass
@@ -193,7 +203,7 @@ class DeadlinesConfig:
 @dataclass
 class TasksConfig:
     source: str = "finance"
-    """finance, tatqa, finqa, convfinqa, gsm8k, rows, or "package.module:attribute"."""
+    """finance, general, tatqa, finqa, convfinqa, gsm8k, rows, or "package.module:attribute"."""
     path: str = ""
     """File to load, for every source that reads one; `${oc.env:ASSAY_DATA}` may stand in it."""
     split: str = "train"
@@ -379,8 +389,7 @@ class RunConfig:
     deadlines: DeadlinesConfig = field(default_factory=DeadlinesConfig)
     """Longest waits."""
     envs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Environments by name, with their arguments: a task set more for each rl stage, and for the
-    evaluation, whose max_turns is over 1."""
+    """Environments by name, with arguments: a task set more for all that has max_turns over 1."""
     stages: dict[str, StageConfig] = field(default_factory=dict)
     """Training stages by name."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -389,9 +398,3 @@ class RunConfig:
     """When to save."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     """Where metrics go."""
-
-
-def logprob_limit(config: RunConfig) -> float:
-    """The effective `publish.max_logprob_difference`."""
-    default = {"float32": 1e-4, "bfloat16": 0.2}[config.model.dtype]
-    return config.publish.max_logprob_difference or default

@@ -42,7 +42,7 @@ DTYPES = ("float32", "bfloat16")
 SPLITS = ("train", "heldout")
 KL_ESTIMATORS = ("k1", "k2", "k3")
 
-ROLES = ("rollout", "learner", "reward", "envs")
+ROLES = ("rollout", "learner", "reward", "envs", "judge")
 
 Problem = tuple[str, str]
 """A key and what is wrong with it."""
@@ -134,8 +134,8 @@ def _names(config: RunConfig) -> Iterator[Problem]:
         reads_file = TASK_SOURCES.get(tasks.source, "").startswith("envs.datasets:")
         if reads_file and not tasks.path:
             yield f"{key}.path", f"the source '{tasks.source}' reads a file: set this to its path"
-        if tasks.source == "finance" and tasks.path:
-            yield f"{key}.path", "the source 'finance' generates its tasks and reads no file"
+        if tasks.source in ("finance", "general") and tasks.path:
+            yield f"{key}.path", f"the source '{tasks.source}' generates tasks and reads no file"
     for name, stage in config.stages.items():
         key = f"stages.{name}.algorithm"
         yield from _plugin(f"{key}.advantage", stage.algorithm.advantage, ADVANTAGES)
@@ -145,12 +145,17 @@ def _names(config: RunConfig) -> Iterator[Problem]:
 
 
 def _environments(config: RunConfig) -> Iterator[Problem]:
+    played = {name for _, stage in enabled_stages(config) for name in stage.tasks}
+    played |= set(config.evaluation.tasks)
     for name in config.envs:
         if name not in ENVIRONMENTS:
             known = ", ".join(ENVIRONMENTS)
             yield f"envs.{name}", f"there are {known}{nearest(name, ENVIRONMENTS)}"
-        elif not any(name in stage.tasks for _, stage in enabled_stages(config)):
-            yield f"envs.{name}", "no rl stage has max_turns over 1, so none would play it"
+        elif name not in played:
+            yield (
+                f"envs.{name}",
+                "neither an rl stage nor the evaluation has max_turns over 1: none would play it",
+            )
     for tool, limit in config.hosts.tool_limits.items():
         if not _is_amount(limit) or limit != int(limit):
             yield f"hosts.tool_limits.{tool}", f"must be a whole number over 0, is {limit!r}"

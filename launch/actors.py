@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,11 @@ from launch.memory import private_folder
 from launch.remote import Place
 from launch.shipping import ByteArray, pack, unpack
 from rollout.engine import EngineDead
-from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Sampling
+from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Sampling, Score
 
 if TYPE_CHECKING:
     from launch.env_hosts import Host
+    from rewards.calibration import Calibration
     from rl.types import Batch, LearnerSettings, StepResult
     from rollout.engine import Engine, EngineSettings, VllmEngine
     from rollout.renderer import Renderer
@@ -143,31 +145,65 @@ def _leaving_if_dead() -> Iterator[None]:
 
 
 class RewardWorker:
-    """Rule checks, apart from the engines."""
+    """Rule checks, apart from the engines, in processes of their own that can be killed."""
 
     def __init__(self, log_file: str) -> None:
         send_output_to(Path(log_file))
 
-    def start(self, config: RewardConfig) -> Place:
-        from launch.tasks import load_verifier
+    async def start(self, config: RewardConfig) -> Place:
+        from launch.judging import load_rules
+        from rewards.processes import Checkers
 
         point("reward.start")
-        self._verifier = load_verifier(config)
+        # New processes import the main module of their parent, here all of Ray, if it has a file.
+        vars(sys.modules["__main__"]).pop("__file__", None)
+        self._checkers = Checkers(load_rules, config)
+        await self._checkers.start()
         return place()
 
-    def score(self, group: Group) -> Group:
-        from rewards.scoring import score_group
-
+    async def score(self, group: Group) -> list[Score]:
+        """One score for each trajectory of a group, which comes without its tokens."""
         point("reward.before_score")
-        scored = score_group(group, self._verifier)
+        scores = await self._checkers.scores(group.trajectories)
         point("reward.after_score")
-        return scored
+        return scores
 
-    def probe(self) -> None:
-        """Calls are served in order: an answer means that all before it are done."""
+    async def probe(self) -> None:
+        """Have nothing scored: what a worker whose processes are gone cannot do."""
+        await self._checkers.scores([])
 
-    def stop(self) -> None:
-        """There is nothing to close."""
+    async def stop(self) -> None:
+        await self._checkers.close()
+
+
+class JudgeWorker:
+    """The judge with its cache and limits; one worker serves a whole fleet's requests at once."""
+
+    def __init__(self, log_file: str) -> None:
+        send_output_to(Path(log_file))
+
+    async def start(self, config: RewardConfig) -> Place:
+        from launch.judging import open_panel
+
+        point("judge.start")
+        self._panel = await open_panel(config)
+        return place()
+
+    async def score(self, group: Group) -> list[Score]:
+        """The final scores of a group that has the rules'."""
+        point("judge.before_score")
+        scored = await self._panel.score(group)
+        return [t.score for t in scored.trajectories if t.score is not None]
+
+    async def calibrate(self) -> dict[str, Calibration]:
+        """The judge on its gold sets."""
+        return await self._panel.calibrate()
+
+    async def probe(self) -> None:
+        """That the process answers: a server's outage is not the worker's, and is waited out."""
+
+    async def stop(self) -> None:
+        await self._panel.judge.close()
 
 
 def place() -> Place:
@@ -249,7 +285,8 @@ class LearnerRank:
 
 # What Ray makes of the classes is not typed, hence Any.
 RolloutActor: Any = ray.remote(max_concurrency=MAX_CONCURRENT_GROUPS)(RolloutWorker)
-RewardActor: Any = ray.remote(RewardWorker)
+RewardActor: Any = ray.remote(max_concurrency=MAX_CONCURRENT_GROUPS)(RewardWorker)
+JudgeActor: Any = ray.remote(max_concurrency=MAX_CONCURRENT_GROUPS)(JudgeWorker)
 LearnerActor: Any = ray.remote(LearnerRank)
 
 

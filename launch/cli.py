@@ -97,9 +97,9 @@ def data_check(
     """Read a whole data file: what it holds, and every kind of bad row with its first place."""
     from configs.schema import RewardConfig
     from envs.check import check_file
-    from launch.tasks import load_verifier
+    from launch.judging import load_rules
 
-    report = check_file(file, source, load_verifier(RewardConfig()).check_gold)
+    report = check_file(file, source, load_rules(RewardConfig()).check_gold)
     for line in report.lines():
         typer.echo(line)
     if report.bad:

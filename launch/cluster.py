@@ -27,10 +27,11 @@ from configs.environments import needs_hosts
 from configs.errors import ConfigError, MissingCapability
 from configs.schema import RunConfig
 from launch.access import private_token, require_token
-from launch.actors import LearnerActor, RewardActor, RolloutActor, actor_environment
+from launch.actors import JudgeActor, LearnerActor, RewardActor, RolloutActor, actor_environment
 from launch.env_hosts import EnvHostActor, HostFleet
 from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet
 from launch.gauges import RayGauges, values
+from launch.judging import asks_anyone, judge_settings, load_routes
 from launch.machine import GIB
 from launch.models import Models, engine_settings
 from launch.placement import Node, actor_options, reserved
@@ -46,6 +47,9 @@ from rl.tracking import StepRecord
 from rl.types import LearnerSettings
 
 _log = logging.getLogger(__name__)
+
+SCALED_WORKERS = 8
+"""Rollout workers that `assay scale` can add on a cluster of the run's own."""
 
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
@@ -90,7 +94,9 @@ class RayFleets:
     @property
     def pools(self) -> dict[str, Pool]:
         pools = {"rollout": self.rollouts.pool, "reward": self.rewards.pool}
-        return pools | ({"envs": hosts.pool} if (hosts := self.rollouts.hosts) else {})
+        hosts, judges = self.rollouts.hosts, self.rewards.judges
+        pools |= {"envs": hosts.pool} if hosts else {}
+        return pools | ({"judge": judges} if judges is not None else {})
 
     def status(self, policy_version: int) -> dict[str, Any]:
         versions = {"rollout": policy_version}
@@ -148,7 +154,7 @@ async def ray_fleets(
         )  # all at once: engines and ranks load while each other's do
         gauges, scaler = RayGauges(config.name), make_scaler(config)
         yield RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, scaler)
-        await rewards.pool.close()
+        await rewards.close()
         await stop_engines(rollouts)
 
 
@@ -212,8 +218,9 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
         + config.reward.workers
         + config.hosts.workers * config.hosts.cpus
     )
+    room = SCALED_WORKERS * config.rollout.cpus  # cores are shared, not refused, on one machine
     ray.init(
-        num_cpus=max(needed, os.cpu_count() or 1),
+        num_cpus=max(needed, os.cpu_count() or 1) + room,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -277,7 +284,7 @@ async def _wait_for_publish(member: Member) -> None:
 async def start_rewards(
     config: RunConfig, logs: Path, run_id: str, report: Report = no_report
 ) -> RewardFleet:
-    """Start the reward workers."""
+    """Start the reward workers and, where a route asks one, the judge."""
     role = Role(
         name="reward",
         create=_creator(RewardActor, config, "reward", logs, run_id),
@@ -290,9 +297,28 @@ async def start_rewards(
         probe_s=config.deadlines.turn_s,
         wait_s=config.deadlines.step_s,
     )
-    pool = Pool(role, report)
-    await pool.open(config.reward.workers)
-    return RewardFleet(pool, config.deadlines, config.fleet.data_retries)
+    pool, judges = Pool(role, report), None
+    opening = [pool.open(config.reward.workers)]
+    if asks_anyone(config.reward):
+        judges = Pool(_judge_role(config, logs, run_id), report)
+        opening.append(judges.open(judge_settings(config.reward).workers))
+    await asyncio.gather(*opening)
+    routes = load_routes(config.reward)
+    return RewardFleet(pool, config.deadlines, config.fleet.data_retries, judges, routes)
+
+
+def _judge_role(config: RunConfig, logs: Path, run_id: str) -> Role:
+    return Role(
+        name="judge",
+        create=_creator(JudgeActor, config, "judge", logs, run_id),
+        ask=ask,
+        end=end,
+        start_args=(config.reward,),
+        limits=_limits(config),
+        start_s=START_S,
+        probe_s=config.deadlines.turn_s,
+        wait_s=config.deadlines.step_s,
+    )
 
 
 def _creator(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ from launch.pool import Pool
 from launch.remote import within
 from launch.states import State
 from launch.workers import Member
+from rewards.calibration import Calibration
+from rewards.processes import light
+from rewards.routing import Route
+from rewards.scoring import asks_judge, with_scores
 from rl.evaluate import GroupLost
 from rl.ledger import MAX_ATTEMPTS
 from rl.publish import WrongWeights
@@ -145,32 +149,59 @@ class RolloutFleet:
 
 @dataclass(slots=True)
 class RewardFleet:
-    """Scores groups; a worker that fails is replaced by the next one."""
+    """Scores groups: by rule on the workers of `pool`, and then, where its route says so, by the
+    judge on those of `judges`. A worker that fails is replaced by the next one."""
 
     pool: Pool
     deadlines: DeadlinesConfig
     data_retries: int
+    judges: Pool | None = None
+    routes: Mapping[str, Route] = field(default_factory=dict)
 
     async def score(self, group: Group) -> Group:
         """The group with its scores: without verdicts where no worker could give any."""
+        scored = with_scores(group, await self._scores(self.pool, light(group)))
+        if self.judges is None or not asks_judge(group.task, self.routes):
+            return scored
+        return with_scores(scored, await self._scores(self.judges, light(scored)))
+
+    async def calibrate(self) -> dict[str, Calibration]:
+        """The judge on its gold sets; nothing where it cannot be asked."""
+        if self.judges is None:
+            return {}
+        member = await self.judges.acquire()
+        seconds = self.deadlines.group_s
+        try:
+            found: dict[str, Calibration] = await self.judges.call(
+                member, "calibrate", seconds=seconds, what="scoring the gold set"
+            )
+            return found
+        except (WorkerLost, RequestFailed):
+            return {}
+
+    async def close(self) -> None:
+        pools = [self.pool] if self.judges is None else [self.pool, self.judges]
+        await asyncio.gather(*(pool.close() for pool in pools))
+
+    async def _scores(self, pool: Pool, group: Group) -> list[Score]:
         failures, data_failures = 0, 0
         while True:
-            member = await self.pool.acquire()
+            member = await pool.acquire()
             try:
-                scored: Group = await self.pool.request(
+                scores: list[Score] = await pool.request(
                     member, "score", group, number=group.id,
                     seconds=self.deadlines.group_s, what=f"scoring group {group.id}",
                 )  # fmt: skip
-                return scored
+                return scores
             except (WorkerLost, RequestFailed) as failure:
                 cause = str(failure)
                 failures += 1
                 if isinstance(failure, RequestFailed):
                     data_failures += failure.fault_class is FaultClass.DATA
             if failures >= MAX_ATTEMPTS or data_failures > self.data_retries:
-                none = Score(None, reason=f"could not be scored: {cause}")
-                trajectories = tuple(replace(t, score=none) for t in group.trajectories)
-                return replace(group, trajectories=trajectories)
+                return [Score(None, reason=f"could not be scored: {cause}")] * len(
+                    group.trajectories
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from rewards.calibration import Calibration
 from rl.controller import LearnerGroup
 from rl.evaluate import Rollouts, Scorer
 from rl.publish import Engines, Transfer, WeightSource
@@ -26,6 +27,14 @@ class Learners(LearnerGroup, WeightSource, Protocol):
     async def load(self, directory: Path) -> None: ...
 
 
+class Rewards(Scorer, Protocol):
+    """Scores groups, by rule and by a judge."""
+
+    async def calibrate(self) -> Mapping[str, Calibration]:
+        """The judge on its gold sets, by kind of task; nothing where there is none."""
+        ...
+
+
 class Fleets(Protocol):
     """What a run trains with: Ray actors (cluster.py) or this very process (local.py)."""
 
@@ -33,7 +42,7 @@ class Fleets(Protocol):
     def rollouts(self) -> Rollouts: ...
 
     @property
-    def rewards(self) -> Scorer: ...
+    def rewards(self) -> Rewards: ...
 
     @property
     def learner(self) -> Learners: ...

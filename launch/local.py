@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import ConfigError
 from configs.schema import RunConfig
 from envs.episodes import ThreadEpisodes
+from launch.judging import asks_anyone, load_rules, open_panel
 from launch.machine import deepspeed_accelerator, free_port
 from launch.models import Models, engine_settings
-from launch.tasks import Verifier, load_verifier
-from rewards.scoring import score_group
+from rewards.calibration import Calibration
+from rewards.panel import Panel
+from rewards.scoring import Rules, asks_judge, score_group
 from rl.publish import SharedMemoryTransfer, Transfer
 from rl.tracking import StepRecord
 from rl.types import Batch, LearnerSettings, StepResult
@@ -87,10 +89,19 @@ class LocalEngines:
 
 @dataclass(frozen=True, slots=True)
 class LocalScorer:
-    verifier: Verifier
+    """Rules, then the judge where one is asked, in this very process."""
+
+    rules: Rules
+    panel: Panel | None = None
 
     async def score(self, group: Group) -> Group:
-        return score_group(group, self.verifier)
+        scored = score_group(group, self.rules)
+        if self.panel is None or not asks_judge(group.task, self.panel.routes):
+            return scored
+        return await self.panel.score(scored)
+
+    async def calibrate(self) -> dict[str, Calibration]:
+        return {} if self.panel is None else await self.panel.calibrate()
 
 
 class LocalLearner:
@@ -217,10 +228,14 @@ async def local_fleets(
             closing.callback(engine.close)
             runner = Runner(engine, models.renderer, ThreadEpisodes(), rollout_s=math.inf)
             workers.append(LocalWorker(f"rollout-{number}", engine, runner))
+        panel = None
+        if asks_anyone(config.reward):
+            panel = await open_panel(config.reward)
+            closing.push_async_callback(panel.judge.close)
         fleets = LocalFleets(
             config,
             LocalRollouts(workers),
-            LocalScorer(load_verifier(config.reward)),
+            LocalScorer(load_rules(config.reward), panel),
             LocalLearner(config),
         )
         closing.callback(lambda: fleets.learner.close())

@@ -12,6 +12,7 @@ from configs.errors import ConfigError
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from envs.finance import FinanceDemonstrations, FinanceTasks
+from envs.finance.general import GeneralDemonstrations
 from envs.simulated.calculator import CalculatorTasks
 from envs.simulated.sql import SqlTasks
 from envs.tool_demonstrations import ToolDemonstrations
@@ -130,7 +131,8 @@ def model_shape(directory: Path) -> dict[str, object]:
 
 
 def tokenizer_texts() -> Iterator[str]:
-    """Questions and worked answers of every level, and tool calls, the same ones always."""
+    """Questions and worked answers of every level, tool calls and general answers, the same ones
+    always."""
     for level in (1, 2, 3, 4, 5):
         demonstrations = FinanceDemonstrations(FinanceTasks(levels=(level,)), step_share=0.5)
         for index in range(TEXTS_A_LEVEL):
@@ -143,3 +145,7 @@ def tokenizer_texts() -> Iterator[str]:
             demonstration = calling[index]
             messages = *demonstration.task.prompt, *demonstration.turns
             yield from (written(message) for message in messages)
+    general = GeneralDemonstrations()
+    for index in range(TEXTS_A_LEVEL):
+        yield general[index].task.prompt[-1].content
+        yield general[index].reply

@@ -11,13 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from configs.derived import logprob_limit
 from configs.errors import ConfigError, Stopped
-from configs.schema import RunConfig, StageConfig, StageKind, logprob_limit
+from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
+from envs.draws import key_of, permute
 from envs.types import Demonstration, Task
+from launch.calibrating import Calibrator
 from launch.fleets import Fleets
 from launch.guidance import Guidance
+from launch.judging import load_routes
 from launch.models import Models, weights_of
+from rewards.scoring import asks_judge
 from rl.checkpoint import LEARNER_DIR, MODEL_DIR, Checkpoint, CheckpointStore, RunState
 from rl.controller import Controller, Parts, Progress
 from rl.curriculum import Mixture
@@ -32,6 +37,8 @@ from rl.tracking import START, EvaluationRecord, FileTracker
 from rollout.types import Group, IntArray
 
 REFERENCES = "references"
+LOOKED_AT = 256
+"""Tasks of a stage that are looked at to know whether it asks the judge."""
 
 Stage = Controller | SupervisedStage
 
@@ -68,6 +75,7 @@ class Pipeline:
     _fleets: Fleets = field(init=False)
     _evaluator: Evaluator = field(init=False)
     _publisher: WeightPublisher = field(init=False)
+    _calibrator: Calibrator = field(init=False)
     _measured: dict[str, float] = field(default_factory=dict)  # pass@10 by label, held out
     _current: Stage | None = None
     _stop_requested: bool = False
@@ -107,6 +115,7 @@ class Pipeline:
             max_logprob_difference=logprob_limit(self.config),
         )
         fleets.attach(self._publisher.join, self._came_late)
+        self._calibrator = Calibrator(self.config, self.tracker)
         self._evaluator = Evaluator(
             tasks=self.setup.held_out,
             config=self.config.evaluation,
@@ -165,12 +174,22 @@ class Pipeline:
         stage.stop_requested = self._stop_requested
         self._current = stage
         try:
+            if isinstance(stage, Controller) and self._asks_judge(name):
+                found = await self._fleets.rewards.calibrate()
+                stage.calibration = self._calibrator.begin(name, found)
             await stage.run()
         finally:
             self._current = None
             self.policy_version = stage.policy_version
         if config.kind is StageKind.SFT:
             await self._publish(self.policy_version + 1)
+
+    def _asks_judge(self, stage: str) -> bool:
+        """Whether any of the stage's first tasks goes to the judge."""
+        mixture, routes = self.setup.data[stage], load_routes(self.config.reward)
+        places = range(min(LOOKED_AT, len(mixture)))
+        some = (mixture[permute(place, len(mixture), key_of("looked at"))] for place in places)
+        return any(asks_judge(task, routes) for task in some)
 
     def _begin_stage(self, stage: Stage) -> None:
         if stage.label_weights:
@@ -219,6 +238,7 @@ class Pipeline:
             parts=parts,
             save=self._after_rl_step,
             max_mismatch_kl=self.config.publish.max_mismatch_kl,
+            max_no_verdict=self.config.reward.max_no_verdict,
         )
 
     async def _reference(self, name: str, config: StageConfig, resumed: bool) -> Path | None:
@@ -309,6 +329,12 @@ class Pipeline:
 
     async def _after_rl_step(self, stage: Progress) -> None:
         await self._evaluate_if_due(stage)
+        every = self.config.reward.calibrate_every
+        if every and stage.step % every == 0 and not stage.finished:
+            assert isinstance(self._current, Controller)
+            if self._current.calibration:
+                found = await self._fleets.rewards.calibrate()
+                self._current.calibration = self._calibrator.log(stage.name, stage.step, found)
         await self._save_if_due(stage)
 
     async def _save_if_due(self, stage: Progress) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from configs.environments import needs_hosts
 from configs.schema import RunConfig
+from launch.judging import asks_anyone, judge_settings
 
 SHARED_GPU = 0.5
 """What engine and learner rank each reserve of a GPU they share."""
@@ -52,6 +53,7 @@ def reserved(config: RunConfig, role: str) -> dict[str, float]:
         # Light, and needed by all: where a machine was lost, they must find room on what is left.
         "reward": {},
         "envs": {"CPU": config.hosts.cpus},
+        "judge": _judge(config),
     }[role]
     custom = {name: float(n) for name, n in config.fleet.resources.get(role, {}).items()}
     return {name: n for name, n in {**amounts, **custom}.items() if n}
@@ -95,6 +97,8 @@ def place_run(config: RunConfig, nodes: Iterable[Node]) -> Placement:
         "reward": config.reward.workers,
         "envs": config.hosts.workers if needs_hosts(config) else 0,
     }
+    if asks_anyone(config.reward):
+        counts["judge"] = judge_settings(config.reward).workers
     wanted = [(role, count, reserved(config, role)) for role, count in counts.items()]
     return place(wanted, nodes)
 
@@ -105,6 +109,12 @@ def describe(placement: Placement) -> list[str]:
         f"{role}: {', '.join(f'{count} on {node}' for node, count in nodes.items()) or 'nowhere'}"
         for role, nodes in placement.where.items()
     ]
+
+
+def _judge(config: RunConfig) -> dict[str, float]:
+    """What an engine of its own needs; one that asks a server is as light as a reward worker."""
+    settings = judge_settings(config.reward)
+    return {} if settings.url else {"CPU": settings.cpus, "GPU": settings.gpus}
 
 
 def _fits(needs: Resources, has: Resources) -> bool:

@@ -29,8 +29,10 @@ from configs.validate import enabled_stages, is_hub_id
 from envs.datasets import LoadedDemonstrations, LoadedTasks
 from envs.types import DemonstrationSet, TaskSet
 from launch.guidance import load_guidance
+from launch.judging import asks_anyone, judge_settings, load_routes, load_rubrics, load_rules
 from launch.machine import Machine, this_machine
-from launch.tasks import Verifier, load_demonstrations, load_tasks, load_verifier
+from launch.tasks import load_demonstrations, load_tasks
+from rewards.scoring import Rules
 from rl.curriculum import Mixture
 
 PACKAGES = ("torch", "ray", "deepspeed", "transformers", "datasets")
@@ -39,9 +41,11 @@ CHECKED_GOLDS = 200
 ASSUMED_GPU_GIB = 80.0
 CONTROLLER_GIB = 1.5
 """The driver with its libraries, and Ray's own processes."""
-REWARD_WORKER_GIB = 0.3
+REWARD_WORKER_GIB = 0.4
 HOST_GIB, ENVIRONMENTS_GIB = 0.2, 0.1
 """An environment host, and each of the processes in which it plays."""
+JUDGE_ENGINE_GIB = 3.0
+"""An engine on a CPU with a small model; a large one's weights come on top."""
 
 Counts = tuple[dict[str, int], int]
 """Tasks by set, and rows of files that were left out."""
@@ -157,6 +161,7 @@ def _roles(config: RunConfig, shape: ModelShape | None, machine: Machine) -> tup
         Role("learner", learner.ranks, learner.cpus, learner.gpus * share, rank),
         Role("reward", config.reward.workers, 0, 0, {"process": REWARD_WORKER_GIB}),
         *_hosts(config),
+        *_judge(config),
     )
 
 
@@ -165,6 +170,19 @@ def _hosts(config: RunConfig) -> Iterator[Role]:
         hosts = config.hosts
         processes = hosts.cpus * ENVIRONMENTS_GIB
         yield Role("envs", hosts.workers, hosts.cpus, 0, {"processes": HOST_GIB + processes})
+
+
+def _judge(config: RunConfig) -> Iterator[Role]:
+    """The judge's fleet, where a route asks one."""
+    if not asks_anyone(config.reward):
+        return
+    settings = judge_settings(config.reward)
+    load_rubrics(config.reward, load_routes(config.reward))
+    if settings.url:
+        yield Role("judge", settings.workers, 0, 0, {"process": REWARD_WORKER_GIB})
+        return
+    memory = {} if settings.gpus else {"process": JUDGE_ENGINE_GIB}
+    yield Role("judge", settings.workers, settings.cpus, settings.gpus, memory)
 
 
 def _missing(config: RunConfig, roles: tuple[Role, ...], machine: Machine) -> Iterator[str]:
@@ -187,7 +205,7 @@ def _missing(config: RunConfig, roles: tuple[Role, ...], machine: Machine) -> It
 def _stages(config: RunConfig) -> tuple[StagePlan, ...]:
     """Load every task and demonstration set, checking golds on the way, and count them; make what
     guides the stages over them."""
-    verifier = load_verifier(config.reward)
+    verifier = load_rules(config.reward)
     plans = []
     for name, stage in enabled_stages(config):
         sets: dict[str, Any] = {}
@@ -205,11 +223,7 @@ def _stages(config: RunConfig) -> tuple[StagePlan, ...]:
 
 
 def _tasks(
-    key: str,
-    sets: Mapping[str, TasksConfig],
-    config: RunConfig,
-    verifier: Verifier,
-    max_turns: int,
+    key: str, sets: Mapping[str, TasksConfig], config: RunConfig, verifier: Rules, max_turns: int
 ) -> dict[str, TaskSet]:
     loaded = {
         name: load_tasks(
@@ -225,7 +239,7 @@ def _tasks(
 
 
 def _demonstrations(
-    key: str, stage: StageConfig, config: RunConfig, verifier: Verifier
+    key: str, stage: StageConfig, config: RunConfig, verifier: Rules
 ) -> dict[str, DemonstrationSet]:
     skip, share, check = config.skip_bad_rows, stage.thinking_share, verifier.check_gold
     return {

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from configs.errors import ConfigError
 from configs.registry import (
     DEMONSTRATION_SOURCES,
     ENVIRONMENTS,
     TASK_SOURCES,
-    VERIFIERS,
     bind,
     resolve,
 )
-from configs.schema import RewardConfig, RunConfig, StageConfig, StageKind, TasksConfig
+from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
 from configs.validate import enabled_stages
 from envs.episodes import is_plain
 from envs.types import DemonstrationSet, Task, TaskSet
+from launch.judging import load_rules
 from rl.curriculum import Mixture
 from rl.evaluate import held_out
-from rollout.types import Score, Trajectory
 
 GoldCheck = Callable[[Task], None]
-
-
-class Verifier(Protocol):
-    """Scores trajectories by rule. `check_gold` raises `DataError` for a gold it would reject."""
-
-    def __call__(self, trajectory: Trajectory) -> Score: ...
-
-    def check_gold(self, task: Task) -> None: ...
-
-
-def load_verifier(config: RewardConfig) -> Verifier:
-    """The verifier that `reward.verifier` names. Raises `ConfigError`."""
-    target = resolve(config.verifier, VERIFIERS, "reward.verifier")
-    verifier: Verifier = _make(target, config.args, {}, "reward")
-    return verifier
 
 
 def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
@@ -45,7 +29,7 @@ def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
 
     Raises as `load_tasks` does.
     """
-    check_gold = load_verifier(config.reward).check_gold
+    check_gold = load_rules(config.reward).check_gold
 
     def load(stage: StageConfig, key: str, tasks: TasksConfig) -> TaskSet | DemonstrationSet:
         if stage.kind is StageKind.SFT:
@@ -64,13 +48,25 @@ def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
 
 def load_held_out(config: RunConfig) -> list[Task]:
     """The tasks that evaluations are made on, always the same. Raises as `load_tasks` does."""
-    check_gold = load_verifier(config.reward).check_gold
+    return held_out(list(_held_out_sets(config).values()), config.evaluation.num_tasks)
+
+
+def held_out_ids(config: RunConfig) -> dict[str, frozenset[str]]:
+    """Ids by held-out set, of every task of it that may be evaluated. Raises as `load_tasks`."""
+    num_tasks = config.evaluation.num_tasks
+    return {
+        name: frozenset(task.id for task in held_out([tasks], num_tasks))
+        for name, tasks in _held_out_sets(config).items()
+    }
+
+
+def _held_out_sets(config: RunConfig) -> dict[str, TaskSet]:
+    check_gold = load_rules(config.reward).check_gold
     skip, turns = config.skip_bad_rows, config.evaluation.max_turns
-    sets = [
-        load_tasks(f"evaluation.tasks.{name}", tasks, skip, check_gold, turns)
+    return {
+        name: load_tasks(f"evaluation.tasks.{name}", tasks, skip, check_gold, turns)
         for name, tasks in config.evaluation.tasks.items()
-    ]
-    return held_out(sets, config.evaluation.num_tasks)
+    }
 
 
 def load_tasks(

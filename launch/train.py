@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import logging
@@ -29,13 +30,16 @@ from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.console import Console, log_dir, quiet_output
 from launch.control import Command, controlled
+from launch.figures import last_status
 from launch.fleets import Fleets
 from launch.guidance import check_curriculum, load_guidance
+from launch.judging import asks_anyone
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
 from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, starting_points
 from launch.pipeline import REFERENCES, Pipeline, Setup
 from launch.report import write_report
 from launch.tasks import load_held_out, load_stages
+from launch.tiny_judge import GRADED, prepare_tiny_judge
 from launch.watchdog import watched
 from launch.workers import Report
 from rl.checkpoint import (
@@ -47,9 +51,8 @@ from rl.checkpoint import (
     load_state,
 )
 from rl.controller import is_finished
-from rl.jsonl import read_log
 from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
-from rl.tracking import EVENTS, FileTracker, next_attempt, outside_sinks
+from rl.tracking import FileTracker, next_attempt, outside_sinks
 
 CONFIG = "config.yaml"
 INTERRUPTED = 130
@@ -232,6 +235,8 @@ async def _train(
     )
     if setup.state is not None and (changes := changed_keys(setup.state.config, setup.config_text)):
         tracker.log_event("notice", source="configuration", message="; ".join(changes))
+    config = await _with_judge(config, setup.run_dir, tracker)
+    setup = dataclasses.replace(setup, config=config)
     store = CheckpointStore(setup.run_dir / CHECKPOINTS, config.checkpoint.keep)
     with shared_folder(run_id) as weights:
         pipeline = Pipeline(setup, store, tracker, weights)
@@ -256,6 +261,17 @@ async def _train(
                 else:
                     limit_s = config.deadlines.watchdog_s
                     await watched(pipeline.run(fleets), lambda: tracker.idle_s, limit_s)
+
+
+async def _with_judge(config: RunConfig, run_dir: Path, tracker: FileTracker) -> RunConfig:
+    """The configuration with a tiny judge of the run's own, where it asks for one, trained now."""
+    if config.reward.judge.get("model") != GRADED or not asks_anyone(config.reward):
+        return config
+    directory = (run_dir / "judge").resolve()
+    seconds = await asyncio.to_thread(prepare_tiny_judge, directory, config.seed)
+    tracker.log_event("judge_trained", seconds=seconds, model=str(directory))
+    judge = {**config.reward.judge, "model": str(directory)}
+    return dataclasses.replace(config, reward=dataclasses.replace(config.reward, judge=judge))
 
 
 def _on_ray(
@@ -284,7 +300,7 @@ def _checkpoint_to_resume(run_dir: Path, resume: bool) -> Checkpoint | None:
         if checkpoint is None:
             raise ConfigError(f"{run_dir} has no checkpoint to resume from; start without --resume")
         return checkpoint
-    if has_checkpoint(run_dir / CHECKPOINTS) or _last_status(run_dir) == "done":
+    if has_checkpoint(run_dir / CHECKPOINTS) or last_status(run_dir) == "done":
         raise ConfigError(
             f"{run_dir} holds an earlier run: continue it with --resume, move it aside with --new, "
             "or choose another name=..."
@@ -298,13 +314,7 @@ def _is_finished(setup: Setup) -> bool:
     state = setup.state
     tokens = state.ledger.get("generated_tokens", 0) if state else 0
     trained = state is not None and state.stage == name and is_finished(stage, state.step, tokens)
-    return trained and _last_status(setup.run_dir) == "done"
-
-
-def _last_status(run_dir: Path) -> str:
-    """How the last attempt that came to an end did so, "" if none did."""
-    ends = [event for event in read_log(run_dir / EVENTS) if event["kind"] == "run_end"]
-    return str(ends[-1]["status"]) if ends else ""
+    return trained and last_status(setup.run_dir) == "done"
 
 
 def _free_name(run_dir: Path) -> Path:

@@ -25,8 +25,10 @@ from rl.ledger import Entry, Ledger
 from rl.metrics import PublishReport, StepTimes, rl_metrics
 from rl.pruning import ADVICE, Judged, judge_group
 from rl.seeds import is_thinking, sample_seeds
+from rl.skips import SkippedSteps
 from rl.tracking import StepRecord, Tracker
 from rl.types import Batch, StepResult
+from rl.verdicts import ALARMS, VerdictWatch
 from rollout.types import Group, RolloutRequest, Sampling
 
 
@@ -108,17 +110,26 @@ class Controller:
     policy_version: int = 0
     stop_requested: bool = False
     max_mismatch_kl: float = float("inf")
+    max_no_verdict: float = 1.0
+    verdicts: VerdictWatch = field(init=False)
+    calibration: dict[str, float] = field(default_factory=dict)
+    """What is known of the judge, for the metrics of each step."""
     _rollouts: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
     _finished: dict[int, Group] = field(default_factory=dict)
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
     _empty_steps: int = 0
+    _skipped: SkippedSteps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._skipped = SkippedSteps(self.name)
+        self.verdicts = VerdictWatch(self.max_no_verdict, self.stage.max_empty_steps)
 
     async def run(self) -> None:
         """Train until the stage's last step. A rollout that fails ends the stage at once.
 
         Raises:
-            FaultBudgetSpent: too many steps in a row found no valid group, or engine and learner
-                disagree; the message names the cause.
+            FaultBudgetSpent: too many steps in a row found no valid group, too many samples have no
+                verdict, or engine and learner disagree; the message names the cause.
             Stopped: a stop was requested and the state is saved.
         """
         try:
@@ -152,14 +163,16 @@ class Controller:
         dispatched, duplicates = self.ledger.dispatched, self.ledger.duplicates
         judged = await self._collect()
         times.collected()
+        self.verdicts.check([item.group for item in judged])
         self._measure_labels()
         groups = [item.group for item in judged if not item.reason]
         self._check_size(len(groups), Counter(item.reason for item in judged if item.reason))
-        batch, result, published = None, None, None
+        batch, result, published, skipped = None, None, None, False
         if groups:
             batch = rl_batch(groups, self.stage, self.step, self._weigh)
             result = await self.parts.learner.step(batch)
             times.trained()
+            skipped = self._skipped.observe(self.step + 1, result, self.parts.tracker)
             self._check_mismatch(result)
             self.policy_version += 1
             published = await self.parts.publisher.publish(self.policy_version)
@@ -167,7 +180,7 @@ class Controller:
         self.ledger.check_balance()
         self.step += 1
         metrics = rl_metrics(self.stage, judged, batch, result, published, times, version)
-        metrics |= self.curriculum.metrics() | self._label_metrics()
+        metrics |= self.curriculum.metrics() | self._label_metrics() | self.calibration
         metrics["group/dispatched"] = float(self.ledger.dispatched - dispatched)
         metrics["group/owed"] = float(self.ledger.num_owed)
         metrics["group/duplicates"] = float(self.ledger.duplicates - duplicates)
@@ -175,7 +188,13 @@ class Controller:
             self.name, "rl", self.step, self.stage.steps, self.policy_version, metrics
         )
         self.parts.tracker.log_step(record)
-        self.parts.tracker.log_trajectories(self.name, self.step, [j.group for j in judged])
+        for alarm in self.verdicts.alarms(metrics):
+            self.parts.tracker.log_event(
+                "alarm", stage=self.name, step=self.step, metric=alarm.metric, value=alarm.value,
+                baseline=alarm.baseline, advice=ALARMS[alarm.metric],
+            )  # fmt: skip
+        shown = [item.group for item in judged]
+        self.parts.tracker.log_trajectories(self.name, self.step, shown, whole=skipped)
         await self.save(self)
 
     async def _collect(self) -> list[Judged]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from configs.schema import StageConfig
 from rl.evaluate import is_correct
 from rl.pruning import Judged
 from rl.types import Batch, StepResult
+from rl.verdicts import verdict_metrics
 from rollout.types import Group, StopReason
 
 
@@ -65,7 +67,8 @@ def rl_metrics(
         "staleness/limit": float(stage.max_staleness),
         "tokens/trained": float(result.num_tokens) if result else 0.0,
     }
-    metrics |= _reward_metrics(seen) | _length_metrics(seen, trained) | _tool_metrics(seen)
+    metrics |= _reward_metrics(seen) | verdict_metrics(seen) | _length_metrics(seen, trained)
+    metrics |= _tool_metrics(seen)
     metrics |= _pruning_metrics(judged, times) | _gradient_metrics(seen, trained, batch)
     ages = [policy_version - version for group in trained for version in _versions(group)]
     if ages:
@@ -81,8 +84,9 @@ def rl_metrics(
 
 
 def learner_metrics(result: StepResult) -> dict[str, float]:
-    """What every training step reports, SFT or RL."""
-    return {
+    """What every training step reports, SFT or RL; what is not finite in a skipped one is left
+    out."""
+    metrics = {
         **result.metrics,
         "loss/mean": result.loss,
         "learner/grad_norm": result.grad_norm,
@@ -90,7 +94,11 @@ def learner_metrics(result: StepResult) -> dict[str, float]:
         "learner/micro_batches": float(result.num_micro_batches),
         "learner/token_budget": float(result.token_budget),
         "learner/out_of_memory": float(result.out_of_memory),
+        "learner/skipped": float(result.skipped),
     }
+    if result.skipped:
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return metrics
 
 
 def _pruning_metrics(judged: Sequence[Judged], times: StepTimes) -> dict[str, float]:

@@ -46,7 +46,8 @@ class StepRecord:
     Metrics are `area/what`. Console, report and plots read these (others are stored as they come):
 
     - reward/mean, reward/std, reward/accuracy (share of scored samples with reward >= 1) and
-      reward/<term>: over this step's scored samples;
+      reward/<term>: over this step's scored samples; reward/no_verdict and judge/...: see
+      `rl.verdicts.verdict_metrics`;
     - group/dispatched, group/trained, group/dropped/<reason>: how many in this step; group/owed:
       how many of this stage's are dispatched, but neither trained nor dropped, when the step ends.
       So over a stage dispatched = trained + dropped + owed;
@@ -61,8 +62,7 @@ class StepRecord:
     - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in
       versions;
     - publish/max_logprob_difference: engine against learner after this step's publish; mismatch_kl;
-    - tools/turns, tools/calls, tools/seconds: a sample, where tools are called;
-      tools/errors/<CallError>: how many calls went wrong in this step;
+    - tools/turns, tools/calls, tools/seconds: a sample; tools/errors/<CallError>: in this step;
     - loss/mean, policy/entropy, learner/grad_norm, learner/lr.
 
     Example: `StepRecord("reasoning", "rl", 3, 200, 7, {"reward/mean": 0.25, "time/step": 1.9})`.
@@ -133,7 +133,9 @@ class Tracker(Protocol):
 
     def log_step(self, record: StepRecord) -> None: ...
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None: ...
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None: ...
 
     def log_evaluation(self, record: EvaluationRecord) -> None: ...
 
@@ -216,10 +218,12 @@ class FileTracker:
         self._append(METRICS, {**fields, "global_step": self._global_step, **metrics})
         self._forward(record)
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None:
-        """Writes a few of the step's trajectories, the same ones whenever the step is repeated."""
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None:
+        """Writes a few of the step's trajectories, the same whenever it is repeated; or all."""
         everything = [(group, trajectory) for group in groups for trajectory in group.trajectories]
-        count = min(self._trajectories_per_step, len(everything))
+        count = len(everything) if whole else min(self._trajectories_per_step, len(everything))
         for group, trajectory in random.Random(f"{stage}/{step}").sample(everything, count):
             line = {"stage": stage, "step": step, **_trajectory_fields(group, trajectory)}
             self._append(TRAJECTORIES, line)

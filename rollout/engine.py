@@ -53,7 +53,8 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """How to start one engine. `threads` counts only on a CPU."""
+    """How to start one engine. `threads` counts only on a CPU. `tokenizer` is a directory, for an
+    engine that is to write JSON by schema; others work on token ids alone."""
 
     model: str
     dtype: str
@@ -65,6 +66,7 @@ class EngineSettings:
     compile: bool = False
     gpus: int = 0
     gpu_memory_utilization: float = 0.85
+    tokenizer: str = ""
 
 
 def checked_finish(reason: str | None) -> str:
@@ -119,7 +121,8 @@ class VllmEngine:
         self._llm = AsyncLLM.from_engine_args(
             AsyncEngineArgs(
                 model=settings.model,
-                skip_tokenizer_init=True,
+                skip_tokenizer_init=not settings.tokenizer,
+                tokenizer=settings.tokenizer or None,
                 dtype=settings.dtype,
                 max_model_len=settings.max_length,
                 max_num_seqs=settings.max_num_seqs,
@@ -148,8 +151,9 @@ class VllmEngine:
 
     async def generate(self, token_ids: IntArray, sampling: Sampling, seed: int) -> Completion:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
+        schema = sampling.json_schema
         room = self.settings.max_length - len(token_ids)
         if room < 1:
             raise PromptTooLong(
@@ -164,6 +168,7 @@ class VllmEngine:
             detokenize=False,
             flat_logprobs=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
+            structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
         )
         output = (await self._final_output(token_ids, params)).outputs[0]
         finish_reason = checked_finish(output.finish_reason)

@@ -32,10 +32,12 @@ class StopReason(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How an engine draws tokens. Temperature 0 is greedy; `max_tokens` holds for all turns of a
-    sample together."""
+    sample together. `json_schema`: the schema, as JSON, of the one JSON object that may be
+    written; for engines that were given a tokenizer."""
 
     temperature: float = 1.0
     max_tokens: int = 256
+    json_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,13 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Score:
     """A verdict. `reward` None means that there is none (fault or abstention): the sample is never
-    trained and never counts as difficulty. Example: `Score(1.0, {"answer": 1.0}, "equal")`."""
+    trained and never counts as difficulty. `costs` are what it took, by name ("judge/calls"); a
+    step adds them up. Example: `Score(1.0, {"answer": 1.0}, "equal")`."""
 
     reward: float | None
     terms: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,152 @@
+"""A judge that is made on the spot: a tiny model, trained on generated comments with their grades.
+
+`reward.judge: {model: graded}` asks for it, where there are neither weights nor a server. It knows
+one rubric and nothing else. It is trained in a process of its own before the run's fleets start:
+
+    python -m launch.tiny_judge DIRECTORY SEED STEPS
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.errors import FaultBudgetSpent
+from configs.schema import BuildConfig, LearnerConfig, Schedule, StageConfig, StageKind
+from envs.draws import Draws, permute
+from envs.finance.general import GradedComments
+from envs.types import Demonstration, Message
+from launch.machine import deepspeed_accelerator
+from rewards.calibration import GoldCase
+from rewards.routing import judge_texts
+from rewards.rubric import REASON, Rubric, load_rubric
+from rollout.types import StopReason, Trajectory
+
+GRADED = "graded"
+RUBRIC = "commentary_tiny"
+STEPS = 300
+BATCH = 64
+GOLD_CASES = 200
+TOKENIZER_TEXTS = 2000
+TIMEOUT_S = 1800.0
+BUILD = BuildConfig(vocab_size=512)
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """Prompts of the rubric about graded comments, and the verdicts that they deserve."""
+
+    comments: GradedComments
+    rubric: Rubric
+
+    def __getitem__(self, index: int) -> Demonstration:
+        case = gold_case(self.comments, self.rubric, index)
+        nonce = str(10**9 + Draws("nonce", index).below(9 * 10**9))
+        task, _, levels, reason = self.comments.graded(index)
+        prompt = tuple(self.rubric.prompt(case.texts, nonce))
+        asked = type(task)(task.id, task.env, prompt, "")
+        verdict = json.dumps({REASON: reason, **levels})
+        return Demonstration(asked, False, "", verdict, "graded")
+
+
+def gold_case(comments: GradedComments, rubric: Rubric, index: int) -> GoldCase:
+    task, text, levels, _ = comments.graded(index)
+    reply = Message("assistant", text)
+    shown = Trajectory(task, 0, (), (*task.prompt, reply), StopReason.STOP)
+    return GoldCase(judge_texts(rubric, shown), levels)
+
+
+def gold_set(rubric: Rubric) -> list[GoldCase]:
+    """Held-out comments, about numbers that no lesson is about."""
+    comments = GradedComments("heldout")
+    key = 1
+    places = (permute(number, len(comments), key) for number in range(GOLD_CASES))
+    return [gold_case(comments, rubric, place) for place in places]
+
+
+def prepare_tiny_judge(directory: Path, seed: int, steps: int = STEPS) -> float:
+    """Train the judge into `directory`, unless it is there already; returns the seconds it took.
+
+    Raises:
+        FaultBudgetSpent: the training failed; the message names its log.
+    """
+    if (directory / "config.json").exists():
+        return 0.0
+    began = time.monotonic()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    log = directory.with_name(f"{directory.name}.log")
+    command = [sys.executable, "-m", "launch.tiny_judge", str(directory), str(seed), str(steps)]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "2",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "DS_ACCELERATOR": deepspeed_accelerator(),
+    }
+    with log.open("w") as output:
+        ended = subprocess.run(
+            command, stdout=output, stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False,
+            env=environment,
+        )  # fmt: skip
+    if ended.returncode:
+        raise FaultBudgetSpent(f"the judge could not be trained (exit {ended.returncode}): {log}")
+    return time.monotonic() - began
+
+
+def train(directory: Path, seed: int, steps: int) -> None:
+    """SFT on the lessons, with the learner of any other stage."""
+    from launch.machine import free_port
+    from rl.batching import demonstration_sample, learning_rate
+    from rl.export import copy_settings
+    from rl.learner import Learner
+    from rl.model import build_model
+    from rl.types import Batch, LearnerSettings
+    from rollout.renderer import Renderer
+
+    lessons = Lessons(GradedComments(seed=seed), load_rubric(RUBRIC))
+    base, partial = directory.with_name("judge_base"), directory.with_name("judge_partial")
+    build_model(BUILD, seed, base, _texts(lessons))
+    renderer, host = Renderer(base), "127.0.0.1"
+    config = LearnerConfig(cpus=2, token_budget=8192)
+    settings = LearnerSettings(
+        model=str(base),
+        dtype="float32",
+        config=config,
+        master_address=host,
+        master_port=free_port(host),
+    )
+    learner = Learner(settings)
+    stage = StageConfig(
+        kind=StageKind.SFT,
+        steps=steps,
+        batch_size=BATCH,
+        learning_rate=2e-3,
+        warmup_steps=20,
+        schedule=Schedule.LINEAR,
+    )
+    for step in range(steps):
+        taught = (lessons[i] for i in range(step * BATCH, (step + 1) * BATCH))
+        samples = tuple(
+            demonstration_sample(*renderer.render_demonstration(d), 1.0) for d in taught
+        )
+        result = learner.step(Batch(samples, learning_rate(stage, step)))
+        if step % 20 == 0:
+            print(f"step {step} loss {result.loss:.4f}", flush=True)
+    learner.write_weights(partial)
+    copy_settings(base, partial)
+    partial.rename(directory)
+
+
+def _texts(lessons: Lessons) -> Iterator[str]:
+    for index in range(TOKENIZER_TEXTS):
+        lesson = lessons[index]
+        yield from (lesson.task.prompt[-1].content, lesson.reply)
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

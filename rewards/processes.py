@@ -1,0 +1,164 @@
+"""Rule checks in processes that can be killed: one that hangs stops nobody else.
+
+A check is code that reads what a policy wrote, some of it a plug-in's: it may loop, leak or crash.
+Then its process ends and the sample has no verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import resource
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as PoolTimeout
+from dataclasses import dataclass, field
+
+from pebble import ProcessExpired, ProcessPool
+
+from configs.registry import VERIFIERS
+from configs.schema import RewardConfig
+from rewards.scoring import Verifier, score_one
+from rollout.types import Group, Score, Trajectory
+
+PROCESSES = 2
+"""Of a reward worker: while one hangs, the other goes on."""
+MAX_MEMORY_BYTES = 4 * 1024**3
+"""Address space of a check's process; over it the check fails and the process goes on."""
+
+Load = Callable[[RewardConfig], Verifier]
+"""Makes the verifier, in the process that uses it: a function of some module."""
+
+YIELD_AFTER_S = 0.1
+"""After so much processor time a check runs only when nobody else wants to: it is likely to hang,
+and would take a core away from the others until its deadline."""
+
+_here: list[tuple[Verifier, float]] = []  # of a check's process: its verifier and deadline
+
+
+class _Lost(Exception):
+    """A check's process is gone, and why."""
+
+
+@dataclass(slots=True)
+class _Process:
+    """One process, in a pool of its own: those of a common pool share its pipe and its locks."""
+
+    load: Load
+    config: RewardConfig
+    _pool: ProcessPool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pool = self._start()
+
+    async def scores(self, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """Raises _Lost, and starts another process, where this one does not come to an end."""
+        try:
+            future = self._pool.schedule(_scores, [list(trajectories)], timeout=self.config.check_s)
+            scores: list[Score] = await asyncio.wrap_future(future)
+            return scores
+        except PoolTimeout:
+            raise _Lost(f"did not finish within {self.config.check_s:g} s") from None
+        except ProcessExpired as death:
+            raise _Lost(f"ended its process with code {death.exitcode}") from None
+        except RuntimeError:  # it died while it had nothing to do
+            self._pool = self._start()
+            raise _Lost("had no process") from None
+
+    async def score(self, trajectory: Trajectory) -> Score:
+        try:
+            [score] = await self.scores([trajectory])
+            return score
+        except _Lost as lost:
+            return Score(None, reason=f"the check {lost}")
+
+    def close(self) -> None:
+        self._pool.stop()
+        self._pool.join()
+
+    def _start(self) -> ProcessPool:
+        # Not a fork of this process: its threads' locks would come along.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__, self.load.__module__, *_plugins(self.config)])
+        given = (self.load, self.config)
+        return ProcessPool(1, initializer=_begin, initargs=given, context=context)
+
+
+@dataclass(slots=True)
+class Checkers:
+    """Scores by rule, at most `config.check_s` a sample. Used from one event loop."""
+
+    load: Load
+    config: RewardConfig
+    _free: asyncio.Queue[_Process] = field(default_factory=asyncio.Queue)
+
+    async def start(self) -> None:
+        """Returns when the checks can be made; their own faults are told here, not later."""
+        self.load(self.config)
+        processes = [_Process(self.load, self.config) for _ in range(PROCESSES)]
+        for process in processes:
+            self._free.put_nowait(process)
+        await asyncio.gather(*(process.scores([]) for process in processes))
+
+    async def scores(self, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """One score each. All together at first, which is fastest; where that fails, one by one, so
+        that what is wrong with one sample costs no other. Both on the same process: the other one
+        is there for everybody else."""
+        process = await self._free.get()
+        try:
+            return await process.scores(trajectories)
+        except _Lost:
+            return [await process.score(trajectory) for trajectory in trajectories]
+        finally:
+            self._free.put_nowait(process)
+
+    async def close(self) -> None:
+        for _ in range(PROCESSES):
+            (await self._free.get()).close()
+
+
+def _plugins(config: RewardConfig) -> list[str]:
+    """Modules of the verifiers: imported once, not by each process that is started."""
+    rules = [route.get("rules", "") for route in config.routes.values()]
+    names = (VERIFIERS.get(name, name) for name in (config.verifier, *rules))
+    return [module for name in names if (module := name.partition(":")[0]) != name]
+
+
+def light(group: Group) -> Group:
+    """The group without its tokens: what scoring needs of it, and what travels fast."""
+    trajectories = tuple(
+        Trajectory(
+            t.task, t.index, (), t.messages, t.stop_reason, t.num_turns, score=t.score, info=t.info
+        )
+        for t in group.trajectories
+    )
+    return Group(group.id, group.task, trajectories, group.thinking, group.attempt)
+
+
+def _begin(load: Load, config: RewardConfig) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, in whatever it hangs
+    signal.signal(signal.SIGVTALRM, lambda number, frame: _schedule(os.SCHED_IDLE))
+    _here.append((load(config), config.check_s))
+
+
+def _scores(trajectories: list[Trajectory]) -> list[Score]:
+    verifier, seconds = _here[0]
+    # Whoever would kill this process may be killed first: then it ends by itself.
+    signal.setitimer(signal.ITIMER_REAL, 3 * seconds + 1)
+    signal.setitimer(signal.ITIMER_VIRTUAL, YIELD_AFTER_S)
+    try:
+        return [score_one(trajectory, verifier) for trajectory in trajectories]
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if os.sched_getscheduler(0) == os.SCHED_IDLE:
+            with contextlib.suppress(PermissionError):  # only root may take it back
+                _schedule(os.SCHED_OTHER)
+
+
+def _schedule(policy: int) -> None:
+    os.sched_setscheduler(0, policy, os.sched_param(0))
