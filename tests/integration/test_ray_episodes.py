@@ -162,3 +162,16 @@ def test_an_episode_that_is_over_is_not_closed_again() -> None:
         assert host.asked == ["reset", "step"]
 
     with_hosts(story, host)
+
+
+def test_an_episode_that_could_not_begin_is_closed_where_it_was_tried() -> None:
+    host = FakeHost(raised(EnvFault("KeyError: 'row'")))
+
+    async def story(episodes: RayEpisodes) -> None:
+        with pytest.raises(EnvFault):
+            await episodes.reset("a", TASK)
+        host.failure = None
+        await episodes.close("a")
+        assert host.asked == ["reset", "close"]
+
+    with_hosts(story, host)
