@@ -46,7 +46,9 @@ class LastStep:
     def log_step(self, record: StepRecord) -> None:
         self.metrics = dict(record.metrics)
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None: ...
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None: ...
 
     def log_evaluation(self, record: EvaluationRecord) -> None: ...
 

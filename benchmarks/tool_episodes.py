@@ -21,20 +21,23 @@ from launch.cluster import connected, start_rollouts, stop_engines
 from launch.fleet import RolloutFleet
 from launch.memory import new_run_id
 from launch.models import Models, prepare_models
-from rollout.types import Group, RolloutRequest, Sampling
+from rollout.types import RolloutRequest, Sampling, Trajectory
 
 TARGET: Target = {"engine_use": Bound(">=", 0.9)}
 
-GROUP_SIZE = 8
-WARM_UP_S = 10.0
+MAX_TOKENS = 300
+LONGER = ("model.max_length=512", "hosts.cpus=2")
+WARM_UP_S = 15.0
+RAMP_S = 8.0
+"""Of each round, in which the first episodes come to their end."""
 
 
 def run(seconds: float = 30.0, rounds: int = 3, episodes: int = 256) -> Figures:
     """Medians over `rounds` rounds of each kind, of `seconds` each."""
     with tempfile.TemporaryDirectory(prefix="assay-episodes-") as folder:
         model = Path(folder) / "model"
-        build_fitted(model, build_config(), kinds=(0, 1))
-        changes = [f"model.path={model}", f"rollout.max_num_seqs={episodes}", "hosts.cpus=2"]
+        build_fitted(model, build_config(), kinds=(0, 1), sentences=16)
+        changes = [f"model.path={model}", f"rollout.max_num_seqs={episodes}", *LONGER]
         config = load(str(CONFIG), changes).config
         models = prepare_models(config, Path(folder))
         return asyncio.run(_measure(config, models, Path(folder), seconds, rounds, episodes))
@@ -67,31 +70,32 @@ async def _measure(
 async def _round(
     rollouts: RolloutFleet, calls: int, seconds: float, episodes: int
 ) -> dict[str, float]:
-    """Keep so many episodes under way for a while; what was done a second."""
-    tasks, began = FigureTasks(calls=calls), time.monotonic()
-    done: list[Group] = []
-    next_number = iter(range(1_000_000))
+    """Keep so many episodes under way for a while; what ended a second, once all had begun."""
+    tasks, began = FigureTasks(calls=calls), time.time()
+    done: list[Trajectory] = []
+    numbers = iter(range(1_000_000))
 
     async def keep_asking() -> None:
-        while time.monotonic() - began < seconds:
-            number = next(next_number)
+        while time.time() - began < seconds:
+            number = next(numbers)
             request = RolloutRequest(
                 group_id=number,
                 task=tasks[number % len(tasks)],
-                seeds=tuple(range(number * GROUP_SIZE, (number + 1) * GROUP_SIZE)),
+                seeds=(number,),
                 thinking=False,
-                sampling=Sampling(1.0, 160),
+                sampling=Sampling(1.0, MAX_TOKENS),
                 max_turns=4,
             )
-            done.append(await rollouts.run(request))
+            done.extend((await rollouts.run(request)).trajectories)
 
-    await asyncio.gather(*(keep_asking() for _ in range(episodes // GROUP_SIZE)))
-    took = time.monotonic() - began
-    samples = [t for group in done for t in group.trajectories]
+    await asyncio.gather(*(keep_asking() for _ in range(episodes)))
+    since = began + RAMP_S
+    counted = [t for t in done if since <= t.info["ended"] < began + seconds]
     counts = {
-        "tokens": sum(group.num_generated for group in done),
-        "samples": len(samples),
-        "calls": sum(len(t.calls) for t in samples),
+        "tokens": sum(t.num_generated for t in counted),
+        "samples": len(counted),
+        "calls": sum(len(t.calls) for t in counted),
     }
-    faults = sum(t.stop_reason == "error" for t in samples)
+    faults = sum(t.stop_reason == "error" for t in done)
+    took = seconds - RAMP_S
     return {**{name: count / took for name, count in counts.items()}, "faults": faults}

@@ -58,22 +58,26 @@ class FigureTasks:
         )
 
 
-def demonstration(task: Task) -> Demonstration:
+def demonstration(task: Task, sentences: int) -> Demonstration:
     """The calls and a long answer, so that there is something to decode."""
     opening = environment().reset(task) if task.metadata["gold_calls"] else None
     turns: list[Message] = []
     for _ in task.metadata["gold_calls"]:
         turns += [Message("assistant", "", (ToolCall("figure", {}),)), Message("tool", "17")]
     return Demonstration(
-        task, False, "", answer(), "t", 1.0, tuple(turns), opening.tools if opening else ()
+        task, False, "", answer(sentences), "t", 1.0, tuple(turns), opening.tools if opening else ()
     )
 
 
-def answer() -> str:
-    return " ".join(["The figure is 17."] * 6) + " \\boxed{17}"
+def answer(sentences: int) -> str:
+    """Of 8 tokens a sentence."""
+    counted = (f"{number}. The figure is 17." for number in range(1, sentences + 1))
+    return " ".join(counted) + " \\boxed{17}"
 
 
-def build_fitted(directory: Path, build: BuildConfig, kinds: Sequence[int]) -> None:
+def build_fitted(
+    directory: Path, build: BuildConfig, kinds: Sequence[int], sentences: int = 6
+) -> None:
     """Build a model and teach it the demonstrations with each of `kinds` calls."""
     import numpy as np
     import torch
@@ -83,7 +87,7 @@ def build_fitted(directory: Path, build: BuildConfig, kinds: Sequence[int]) -> N
     from rollout.renderer import Renderer
 
     sets = [FigureTasks(calls=calls) for calls in kinds]
-    shown = [demonstration(tasks[i]) for tasks in sets for i in range(500)]
+    shown = [demonstration(tasks[i], sentences) for tasks in sets for i in range(500)]
     texts = [text for d in shown for text in (d.task.prompt[0].content, d.reply)]
     build_model(build, 17, directory, [*texts, '{"name": "figure", "arguments": {}}'] * 2)
     renderer = Renderer(directory)

@@ -20,6 +20,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from configs.errors import AssayError
 from configs.faultpoints import point
 from configs.schema import DeadlinesConfig, HostsConfig, RunConfig
 from envs.cells import Cells
@@ -37,6 +38,8 @@ PROBE_EVERY_S = 2.0
 """Requests to hosts do not pass through the driver, so it learns of a dead one by asking."""
 START_S = 120.0
 TELL_EVERY_S = 0.25
+TELL_AGAIN_S = 5.0
+"""A worker that could not reach a host leaves it out until it is told of it again."""
 LEAVE_POLL_S = 0.1
 PROBE = Task("probe", "envs.probe:Probe", (), "")
 
@@ -76,7 +79,10 @@ class EnvHost:
     async def step(self, episode: str, reply: Message) -> Step:
         point("envs.before_step")
         self._heard[episode] = time.monotonic()
-        return await self._cells.step(episode, reply)
+        step = await self._cells.step(episode, reply)
+        if step.done:
+            await self.close(episode)  # at once: that saves asking
+        return step
 
     async def close(self, episode: str) -> None:
         self._heard.pop(episode, None)
@@ -151,9 +157,12 @@ class RayEpisodes:
         host = self._where[episode]
         try:
             step: Step = await self._ask(host, host.actor.step.remote(episode, reply))
-            return step
         except _Gone as gone:
             raise EnvFault(f"its host {host.name} is gone: {gone}") from gone
+        if step.done:  # the host has closed it
+            del self._where[episode]
+            self._load[host] -= 1
+        return step
 
     async def close(self, episode: str) -> None:
         host = self._where.pop(episode, None)
@@ -206,7 +215,7 @@ class HostFleet:
     pool: Pool
     rollouts: Pool
     count: int
-    _told: dict[tuple[str, int], tuple[Host, ...]] = field(default_factory=dict)
+    _told: dict[tuple[str, int], tuple[float, tuple[Host, ...]]] = field(default_factory=dict)
     _telling: asyncio.Task[None] | None = None
 
     @classmethod
@@ -253,13 +262,14 @@ class HostFleet:
             await asyncio.sleep(TELL_EVERY_S)
 
     async def _tell(self, worker: Member, hosts: tuple[Host, ...]) -> None:
-        key = (worker.name, worker.health.life)
-        if self._told.get(key) == hosts:
+        key, now = (worker.name, worker.health.life), time.monotonic()
+        told_at, told = self._told.get(key, (0.0, ()))
+        if told == hosts and now - told_at < TELL_AGAIN_S:
             return
         try:
             await self.rollouts.call(
                 worker, "use_hosts", hosts, seconds=30.0, what="being told of the hosts"
             )
-            self._told[key] = hosts
-        except (WorkerLost, RequestFailed) as failure:
+            self._told[key] = now, hosts
+        except (WorkerLost, RequestFailed, AssayError) as failure:
             _log.warning("%s was not told of the hosts: %s", worker.name, failure)

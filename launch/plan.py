@@ -194,20 +194,27 @@ def _stages(config: RunConfig) -> tuple[StagePlan, ...]:
         if stage.kind is StageKind.SFT:
             sets |= _demonstrations(f"stages.{name}", stage, config, verifier)
         else:
-            sets |= _tasks(f"stages.{name}", stage.tasks, config, verifier)
+            sets |= _tasks(f"stages.{name}", stage.tasks, config, verifier, stage.max_turns)
         load_guidance(config, name, Mixture(sets, {n: t.weight for n, t in stage.tasks.items()}))
         plans.append(StagePlan(name, stage.kind, stage.steps, _work(stage), *_counts(sets)))
     held_out = config.evaluation
     work = f"{held_out.num_tasks:,} tasks x {held_out.samples} samples, and one greedy"
-    counts = _counts(_tasks("evaluation", held_out.tasks, config, verifier))
+    sets = _tasks("evaluation", held_out.tasks, config, verifier, held_out.max_turns)
+    counts = _counts(sets)
     return (*plans, StagePlan("(evaluation)", "held out", len(plans) + 1, work, *counts))
 
 
 def _tasks(
-    key: str, sets: Mapping[str, TasksConfig], config: RunConfig, verifier: Verifier
+    key: str,
+    sets: Mapping[str, TasksConfig],
+    config: RunConfig,
+    verifier: Verifier,
+    max_turns: int,
 ) -> dict[str, TaskSet]:
     loaded = {
-        name: load_tasks(f"{key}.tasks.{name}", tasks, config.skip_bad_rows, verifier.check_gold)
+        name: load_tasks(
+            f"{key}.tasks.{name}", tasks, config.skip_bad_rows, verifier.check_gold, max_turns
+        )
         for name, tasks in sets.items()
     }
     for name, tasks in loaded.items():

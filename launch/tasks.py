@@ -16,6 +16,7 @@ from configs.registry import (
 )
 from configs.schema import RewardConfig, RunConfig, StageConfig, StageKind, TasksConfig
 from configs.validate import enabled_stages
+from envs.episodes import is_plain
 from envs.types import DemonstrationSet, Task, TaskSet
 from rl.curriculum import Mixture
 from rl.evaluate import held_out
@@ -50,7 +51,7 @@ def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
         if stage.kind is StageKind.SFT:
             share, skip = stage.thinking_share, config.skip_bad_rows
             return load_demonstrations(key, tasks, share, skip, check_gold)
-        return load_tasks(key, tasks, config.skip_bad_rows, check_gold)
+        return load_tasks(key, tasks, config.skip_bad_rows, check_gold, stage.max_turns)
 
     return {
         name: Mixture(
@@ -77,19 +78,25 @@ def held_out_ids(config: RunConfig) -> dict[str, frozenset[str]]:
 
 def _held_out_sets(config: RunConfig) -> dict[str, TaskSet]:
     check_gold = load_verifier(config.reward).check_gold
+    skip, turns = config.skip_bad_rows, config.evaluation.max_turns
     return {
-        name: load_tasks(f"evaluation.tasks.{name}", tasks, config.skip_bad_rows, check_gold)
+        name: load_tasks(f"evaluation.tasks.{name}", tasks, skip, check_gold, turns)
         for name, tasks in config.evaluation.tasks.items()
     }
 
 
 def load_tasks(
-    key: str, config: TasksConfig, skip_bad_rows: bool, check_gold: GoldCheck
+    key: str,
+    config: TasksConfig,
+    skip_bad_rows: bool,
+    check_gold: GoldCheck,
+    max_turns: int = 1,
 ) -> TaskSet:
     """The tasks of the set that `key` ("stages.rl.tasks.finqa") names.
 
     A source of one's own is called with `split`, with `path` where it is set, and with `args`.
-    Raises `ConfigError` for a wrong name or keyword, `DataError` for an unusable file or row.
+    Raises `ConfigError` for a wrong name or keyword, and for tasks that are played with tools where
+    `max_turns` leaves no turn for them; `DataError` for an unusable file or row.
     """
     target = resolve(config.source, TASK_SOURCES, f"{key}.source")
     given: dict[str, Any] = {"split": config.split}
@@ -98,7 +105,17 @@ def load_tasks(
     if _reads_file(config.source):
         given |= _file_arguments(config, skip_bad_rows, check_gold)
     tasks: TaskSet = _make(target, config.args, given, key)
+    _check_played(key, tasks, max_turns)
     return tasks
+
+
+def _check_played(key: str, tasks: TaskSet, max_turns: int) -> None:
+    if not len(tasks) or is_plain(first := tasks[0]):
+        return
+    resolve(first.env, {}, f"{key}: env of task {first.id}")
+    if max_turns < 2:
+        stage = key.partition(".tasks.")[0]
+        raise ConfigError(f"{key} is played with tools: set {stage}.max_turns over 1")
 
 
 def load_demonstrations(

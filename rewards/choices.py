@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_EDGES = " \t\r\n*\"'`“”「」"
+_EDGES = " \t\r\n*\"'`“”「」【】\u200b\ufeff"
 
 # In each alternation longer words stand before their beginnings.
 YES: tuple[str, ...] = ("yes", "true", "是的", "是", "对的", "对", "正确", "はい", "√", "✓", "✔")
@@ -30,14 +30,21 @@ _VERDICT = re.compile(
 )
 _SEGMENT = re.compile(r"[^\w\s'’]|\n|\b(?:or|and|but)\b|或", re.IGNORECASE)
 _FOLLOWS = re.compile(
-    r"[^\w\s?？/]|\s+(?:it|they|this|that|he|she|we)\b|\s+[-–—(]|\s*\n", re.IGNORECASE
+    r"[^\w\s?？/]|\s+(?:it|they|this|that|he|she|we|because|since|as)\b|\s+[-–—(]|\s*\n",
+    re.IGNORECASE,
 )
 
+_DOUBT = re.compile(
+    r"\b(?:maybe|perhaps|possibly|not sure|unsure|uncertain)\b|不确定|不一定|可能"
+    r"|\b(?:actually|rather|think|instead|say|sorry|wait)\W+(?:\w+\W+)?(?:yes|no|true|false)\b",
+    re.IGNORECASE,
+)
 _LETTERS = r"[A-H][)]?(?:\s*(?:[;,、&+]|and|和|与|及|\s)?\s*[(]?[A-H][)]?)*"
 _GOLD = re.compile(r"[A-H](?:\s*[;,、]\s*[A-H])*|A?B?C?D?E?F?G?H?")
 _LEAD_IN = re.compile(
     r"(?:(?:the\s+)?(?:correct\s+|right\s+|final\s+|best\s+)?(?:answers?|options?|choices?)"
-    r"\s*(?:is|are|:)?\s*|(?:故|应|应该)?选(?:择|项)?\s*(?:是|为|:)?\s*|(?:正确)?答案\s*(?:是|为|:)\s*)",
+    r"\s*(?:is|are|:)?\s*|(?:故|应|应该|本题)?选(?:择|项)?\s*(?:是|为|:)?\s*"
+    r"|(?:正确)?答案\s*(?:是|为|:|选择?)\s*)",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
@@ -51,7 +58,8 @@ _WITH_TEXT = re.compile(
     r"(?:[(]([A-H])[)]|([A-H])[.、:)])\s*(?!\s*(?:or|and|或|和|/)(?![a-z]))[^;；\n]*"
 )
 _BARE_WITH_TEXT = re.compile(
-    r"([A-H])\s*(?=(?![和与及或])[\u4e00-\u9fff\u3040-\u30ff]|(?<!A )[0-9$¥])[^;；\n错不非]*"
+    r"([A-H])\s*(?=(?![和与及或]|[之以]外|除外)[\u4e00-\u9fff\u3040-\u30ff]|(?<!A )[0-9$¥])"
+    r"[^;；\n错不非]*"
 )
 _HEDGE = re.compile(
     r"\b(?:or|maybe|perhaps|possibly|either|not|but)\b|或|也可能|不是|还是", re.IGNORECASE
@@ -62,7 +70,8 @@ MAX_CHARS = 400
 
 def read_yes_no(text: str) -> bool | None:
     """The verdict a text begins with: "No, not yes" -> False; "yes or no", "no change" -> None."""
-    text = LATEX_TEXT.sub(r"\1", text[:MAX_CHARS]).strip(_EDGES)
+    text = unicodedata.normalize("NFKC", LATEX_TEXT.sub(r"\1", text[:MAX_CHARS]))
+    text = text.strip(_EDGES).lstrip("([$")
     match = _VERDICT.match(text)
     if match is None:
         return None
@@ -71,7 +80,11 @@ def read_yes_no(text: str) -> bool | None:
     if not rest:
         return said
     others = [_VERDICT.fullmatch(part.strip(_EDGES)) for part in _SEGMENT.split(rest)]
-    if _FOLLOWS.match(rest) is None or any(other and _is_yes(other) != said for other in others):
+    if (
+        _FOLLOWS.match(rest) is None
+        or _DOUBT.search(rest)
+        or any(other and _is_yes(other) != said for other in others)
+    ):
         return None
     return said
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from rewards.choices import LATEX_TEXT
 from rewards.numerals import to_ascii
 
 WHOLE_MONTH = -1
@@ -34,18 +35,20 @@ _FORMS = tuple(
         rf"(?:\s*{_DAY}\s*[日号號])?",
         rf"{_YEAR}(?P<month>[01][0-9])(?P<day>[0-3][0-9])",
         rf"{_NAME}\s*{_DAY}(?:st|nd|rd|th)?\s*,?\s+{_YEAR}",
-        rf"{_DAY}(?:st|nd|rd|th)?\s+(?:of\s+)?{_NAME}\s*,?\s+{_YEAR}",
+        rf"{_DAY}(?:st|nd|rd|th)?[\s-]+(?:of\s+)?{_NAME}\s*(?:,\s*|-|\s){_YEAR}",
         rf"{_NAME}\s*,?\s+{_YEAR}",
         rf"(?P<first>[0-9]{{1,2}})([-/.])(?P<second>[0-9]{{1,2}})\2{_YEAR}",
     )
 )
 _CJK_PART = re.compile("[零〇一二三四五六七八九十]+(?=[年月日号])")
+_DASHES = str.maketrans("−–‐‑", "----")
 MAX_CHARS = 40
 
 
 def read_day(text: str) -> Day | None:
     """The date that a text is: "2023-6-20", "June 20, 2023", "二〇二三年六月二十日"."""
-    text = unicodedata.normalize("NFKC", text[: MAX_CHARS + 1]).strip(" \t\n*`\"'.。,，")
+    text = LATEX_TEXT.sub(r"\1", text[: 2 * MAX_CHARS])
+    text = unicodedata.normalize("NFKC", text).translate(_DASHES).strip(" \t\n*`\"'.。,，")
     if not 6 <= len(text) <= MAX_CHARS:
         return None
     text = _CJK_PART.sub(lambda m: to_ascii(m[0]), text)

@@ -15,16 +15,22 @@ _PHRASE_WINDOW = 1000  # an answer phrase is searched in the end of a reply only
 _BRACE = re.compile(r"[{}]")
 _TAGS = (("<answer>", "</answer>"), ("<ANSWER>", "</ANSWER>"), ("<Answer>", "</Answer>"))
 _PHRASE = re.compile(
-    r"(?:(?<![a-z])answer[\"'*_`]*\s*(?:is|are|was|=|:|：)|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
-    r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)|(?:答案|正确选项)\s*(?:是|为|:|：)"
-    r"|答え(?:は|:|：)|(?:故|应|应该|因此|所以)选择?[:：]?|####)[\s:：*\"'=]*",
+    r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*(?:is|are|was|=|:|：)"
+    r"|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
+    r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)"
+    r"|(?:(?<!错误)(?<!错误的)答案|正确选项)\s*(?:是|为|:|：|选择?)"
+    r"|答え(?:は|:|：)|(?:故|应|应该|因此|所以|本题)选择?[:：]?|####)[\s:：*\"'=]*",
     re.IGNORECASE,
 )
 _PHRASE_WORDS = ("answer", "option", "choice", "答案", "答え", "选", "####")
+_RESTATED = re.compile(
+    r"^(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:)|(?:最终)?答案\s*(?:是|为|:|：))\s*",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
 _STATEMENT = re.compile(
-    r".*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",
+    r"\A(?!\s*[0-9.]+\s*[:：]\s*[0-9.]+\s*\Z).*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _CHANGE = re.compile(
@@ -33,7 +39,8 @@ _CHANGE = re.compile(
 )
 _HEDGE = re.compile(
     r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
-    r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!=",
+    r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
+    r"|=/=|\\not\b|\bnot\s*[=:]",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
@@ -70,11 +77,11 @@ def extract_answer(reply: str) -> Answer:
     if reply.find("<think>", max(end_of_think, 0)) >= 0:
         return Answer("", Source.UNCLOSED_THINK)
     start = end_of_think + len("</think>") if end_of_think >= 0 else 0
-    box = reply.rfind("\\boxed{", start)
+    box = max(reply.rfind("\\boxed{", start), reply.rfind("\\boxed {", start))
     if box >= 0:
         if "}" in reply[max(box - 9, start) : box] and _hedges(reply, start, box):
             return Answer("", Source.NONE)
-        return _found(_balanced(reply, box + len("\\boxed{")), Source.BOXED)
+        return _found(_balanced(reply, reply.index("{", box) + 1), Source.BOXED)
     has_tags = reply.rfind(">", start) >= 0
     for opening, closing in _TAGS if has_tags else ():
         tag = reply.rfind(opening, start)
@@ -143,6 +150,8 @@ def _last_phrase(text: str) -> re.Match[str] | None:
 
 def _found(text: str, source: Source) -> Answer:
     text = text.strip()
+    if source is Source.TAG or source is Source.BOXED:
+        text = _RESTATED.sub("", text, count=1)
     if len(text) > SHORT_REPLY_CHARS:  # long runs of blanks would make later searches quadratic
         text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     return Answer(text, source) if text else Answer("", Source.NONE)

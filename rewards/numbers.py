@@ -46,7 +46,7 @@ _CURRENCY_UNITS = frozenset(CURRENCIES.values())
 _PLAIN = re.compile(r"(-?)(\$?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?)(%?)\.?")
 _CODES = "|".join(word for word in CURRENCIES if len(word) == 3 and word.isalpha())
 _CURRENCY_MARK = (
-    rf"(?:(?:us|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
+    rf"(?:(?:us\s{{0,2}}|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
     r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])|人民币)"
 )
 _DIGITS = (
@@ -65,22 +65,24 @@ _CJK_UNITS = sorted(
     key=len,
     reverse=True,
 )
+_REMARK_WORD = re.compile(rf"{'|'.join(_CJK_UNITS)}|\S+")
 _TOKEN = re.compile(
     rf"\s*({'|'.join(_CJK_UNITS)}|[%$×]|[A-Za-z]+(?:['’-][A-Za-z]+)*"
     r"|[\u3040-\u30ff\u4e00-\u9fff]+|[()/.,])"
 )
 _LEAD_IN = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
-    r"|in|for|the|year|fiscal|fy)(?![a-z])|[~≈]|大约为?|约为?|約|合计|总计|共计)\s*",
+    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
+    r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
 _VERBAL_SIGN = re.compile(
-    r"(?:an?\s+)?(?:(?P<fall>decrease|decline|drop|fall|reduction)|increase|rise|gain|growth|total)"
+    r"(?:an?\s+)?(?:(?P<fall>decrease|decline|drop|fall|reduction|(?:net\s+)?loss)|increase|rise|gain|growth|total)"
     r"\s+of\s+"
     r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down)|increased|rose|grew|gained|up)"
     r"\s+(?:by\s+)?"
-    r"|(?:同比|环比|较上年)?(?:(?P<down>下降|减少|減少|下跌|下滑|降低)|增长|增加|上升|上涨|増加|上昇)(?:了|至少)?\s*"
-    r"|(?P<minus>minus\s+|negative\s+|[负負]|マイナス)",
+    r"|(?:同比|环比|较上年)?(?:(?P<down>下降|减少|減少|下跌|下滑|降低|净?亏损?|跌|赤字)|增长|增加|上升|上涨|増加|上昇)"
+    r"(?:了|至少)?\s*|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
     re.IGNORECASE,
 )
 _WHEN = re.compile(
@@ -90,12 +92,22 @@ _WHEN = re.compile(
 )
 _TO_ONE = re.compile(r"(?<=[0-9])\s*(?::|\bto\b)\s*1(?:\.0)?$")
 _REMARK = re.compile(
-    r"(?!.*(?:\b(?:or|not|maybe|perhaps|possibly|wrong|incorrect|false|unless|if)\b|n't|不|错))[^()]*\)\s*",
+    r"(?!.*(?:\b(?:or|not|maybe|perhaps|possibly|wrong|incorrect|false|unless|if|but|could|might|should"
+    r"|actually|alternatively|either|unsure|uncertain|guess|corrected|at (?:least|most)|bound)\b"
+    r"|n't|\?|不|错))([^()]*)\)\s*",
     re.IGNORECASE | re.DOTALL,
+)
+_UNIT_REMARK = re.compile(r"\(([^()]{1,30})\)$")
+_FALLEN = re.compile(
+    r"\s*(?:an?\s+)?(?:net\s+)?(?:(?:decrease|decline|drop|fall|reduction|loss|negative)\b"
+    r"|下降|减少|減少|净?亏损|[负减減][数值]?\))",
+    re.IGNORECASE,
 )
 _SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
 _SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
-_CJK_REFUSED = re.compile("[或不到至和减減降跌亏損损非无無超多]|以[上下内外]|未[满満]")
+_CJK_REFUSED = re.compile(
+    "[或不到至和减減降跌亏損损非无無超多]|余(?!额)|以[上下内外]|未[满満]|ない|ません"
+)
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
 _SPACED_POINT = re.compile(r"(?<=[0-9]) ([.,]) (?=[0-9])")
@@ -107,7 +119,9 @@ _POWER_OF_TEN = re.compile(
     r"\s*(?:\\times|\\cdot|[×x*])\s*10\s*(?:\^|\*\*)\s*"
     r"(?:\{([-+]?[0-9]+)\}|([-+]?[0-9]+)(?![\^*0-9]))"
 )
-_LATEX_SPACE = re.compile(r"\\(?:[,;:! ]|left|right|quad|displaystyle|approx)|\\(?=[$%()#&])")
+_LATEX_SPACE = re.compile(r"\\(?:[,;: ]|q?quad)|(?<=[0-9%$])~(?![0-9])")
+_LATEX_NOTHING = re.compile(r"\\(?:!|left|right|displaystyle|approx)|\\(?=[$%()#&])")
+_BOLD = re.compile(r"(?<![0-9*])\*\*([^*]{1,60})\*\*(?![0-9*])")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
 _FROM_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _MINUS = str.maketrans({**dict.fromkeys("−–—﹣‐‑", "-"), "\u00a0": " ", "\u202f": " "})
@@ -136,12 +150,12 @@ def parse_quantity(text: str, fractions: bool = True) -> Quantity | None:
         divisor = float(match["divisor"])
         number = number / divisor if divisor else math.nan
     signs = [sign for sign in match.group("sign", "sign2", "sign3", "open") if sign]
-    if len(signs) > 1 or not math.isfinite(number):
+    if len(signs) > 1 or not math.isfinite(number) or (number == 0 and digits.strip("0.")):
         return None
     if is_decrease or (signs and signs[0] != "+"):
         number = -number
     mark = match["currency"] or match["currency2"]
-    currency = CURRENCIES[mark.lower().rstrip(".")] if mark else ""
+    currency = CURRENCIES["".join(mark.lower().split()).rstrip(".")] if mark else ""
     return _with_suffix(number, match["rest"], bool(match["open"]), currency)
 
 
@@ -159,9 +173,10 @@ def _tidy(text: str) -> tuple[str, bool]:
             return "", False  # "1½" would come out as 11/2, "①" as 1
         text = unicodedata.normalize("NFKC", text)
     text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
-    text = _LATEX_SPACE.sub("", text).replace("{,}", ",").strip(_EDGES)
-    if len(text) > 2 and text[0] == text[-1] == "$":
-        text = text.strip("$").strip()
+    text = _LATEX_NOTHING.sub("", _LATEX_SPACE.sub(" ", text)).replace("{,}", ",")
+    text = _BOLD.sub(r"\1", text).strip(_EDGES)
+    if len(text) > 2 and text[0] + text[-1] in ("$$", "{}"):
+        text = text[1:-1].strip("$ ")
     text = text[:-1] if text.endswith((".", "。", ",", ";")) else text
     text = _SPELLING.sub(lambda m: _SPELLINGS[m[0].lower()], text.rstrip())
     while lead_in := _LEAD_IN.match(text):
@@ -181,7 +196,7 @@ def _tidy(text: str) -> tuple[str, bool]:
 def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity | None:
     """Read what follows the digits: scale, percent, currency, unit words, a closing remark."""
     scale, percent, num_words, position, names_unit = 1.0, False, 0, 0, True
-    rest = rest.rstrip()
+    rest = _without_brackets(rest.rstrip())
     while position < len(rest):
         token = _TOKEN.match(rest, position)
         if token is None:
@@ -189,7 +204,10 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         word, position = token[1].lower(), token.end()
         if word == ")" and is_open:
             is_open = False
-        elif word == "(" and not is_open and _REMARK.fullmatch(rest, position):
+        elif word == "(" and not is_open and (remark := _REMARK.fullmatch(rest, position)):
+            if _names_another(remark[1], number, scale, percent):
+                return None
+            number = -abs(number) if _FALLEN.match(rest, position) else number
             break
         elif word in PERCENTS and not percent:
             if scale != 1.0:
@@ -206,6 +224,7 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
             word in SCALES
             or word in REFUSED
             or word in NUMBER_WORDS
+            or (len(word) == 1 and word.isalpha() and word.isascii() and word not in "xa")
             or num_words == MAX_WORDS
             or _CJK_REFUSED.search(word)
         ):
@@ -218,6 +237,26 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
     if is_open or not math.isfinite(number * scale):
         return None
     return Quantity(number, scale, percent, unit)
+
+
+def _without_brackets(rest: str) -> str:
+    """ "94 (in millions)" says the same as "94 millions"; other remarks stay as they are."""
+    if not rest.endswith(")") or not (remark := _UNIT_REMARK.search(rest)):
+        return rest
+    words = [w for w in _REMARK_WORD.findall(remark[1].lower()) if w not in ("in", "of", "us")]
+    if not all(word in SCALES or word in PERCENTS or word in CURRENCIES for word in words):
+        return rest
+    return f"{rest[: remark.start()]} {' '.join(words)}"
+
+
+def _names_another(remark: str, number: float, scale: float, percent: bool) -> bool:
+    """Whether a remark is a second number of the same kind, "94 (188)", and no year."""
+    match = _PLAIN.fullmatch(remark.strip())
+    if match is None or bool(match[4]) is not percent or re.fullmatch("(?:19|20)[0-9]{2}", remark):
+        return False
+    other = float(match[3].replace(",", ""))
+    value = abs(number)
+    return not (is_close(value, other, 0.01) or is_close(value * scale, other, 0.01))
 
 
 @lru_cache(maxsize=1024)

@@ -101,14 +101,22 @@ def _integer(numeral: str) -> int | None:
 
 
 def _mixed(text: str) -> str:
-    """ "3亿5千万" -> "350000000"; parts whose scales do not fall are left as they are."""
-    total, last = Decimal(0), 99
+    """ "3亿5千万" -> "350000000", "1千2百万" -> "12000000"; parts whose scales do not fall are left
+    as they are. Thousands, hundreds and tens in a row belong to the 万 or 亿 that closes them."""
+    total, section = Decimal(0), Decimal(0)
+    highest, lowest, last = 0, 0, 99  # powers of ten: of the section, and of what is before it
     for number, scales in _MIXED_PART.findall(text):
-        power = sum(_SCALE[scale] for scale in scales)
-        if power >= last:
+        powers = [_SCALE[scale] for scale in scales]
+        ten, myriad = (sum(p for p in powers if (p >= 4) is big) for big in (False, True))
+        if section and ten != lowest - 1:
             return text
-        total, last = total + Decimal(number.replace(",", "")).scaleb(power), power
-    return f"{total:f}"
+        highest, lowest = highest if section else ten, ten
+        section += Decimal(number.replace(",", "")).scaleb(ten)
+        if myriad:
+            if highest + myriad >= last:
+                return text
+            total, section, last = total + section.scaleb(myriad), Decimal(0), lowest + myriad
+    return f"{total + section:f}" if not section or highest < last else text
 
 
 def _english(text: str) -> str:

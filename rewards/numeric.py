@@ -18,7 +18,7 @@ from typing import Any
 
 from configs.errors import DataError
 from envs.types import Task
-from rewards.choices import read_choices, read_yes_no
+from rewards.choices import LATEX_TEXT, read_choices, read_yes_no
 from rewards.dates import Day, read_day
 from rewards.extract import (
     Answer,
@@ -60,6 +60,8 @@ _WEAK_SPLIT = re.compile(
 )
 _SPACE = re.compile(r"\s+")
 _NUMBERING = re.compile(r"^[ \t]*(?:[(]?[1-9][.)]|[*•·])[ \t]+", re.MULTILINE)
+_IN_BRACKETS = re.compile(r"\s*\\?[({]([^(){}\\]*)\\?[)}]\s*\.?")
+_RESPECTIVELY = re.compile(r",?\s*respectively\.?\s*$", re.IGNORECASE)
 _GOLD_TYPES = {"yesno": "yes_no", "bool": "yes_no"}
 
 
@@ -204,13 +206,15 @@ def _agrees(gold: Gold, answer: Answer, question: Question) -> bool | None:
             chosen = read_choices(answer.text)
             return chosen == letters if chosen else None
         case Range():
-            span = read_range(answer.text)
+            spans = (read_range(text) for text in number_candidates(answer))
+            span = next((s for s in spans if s), None)
             return None if span is None else _range_agrees(gold, span)
         case Day():
-            day = read_day(answer.text)
+            days = (read_day(text) for text in number_candidates(answer))
+            day = next((d for d in days if d), None)
             return None if day is None else day == gold
         case Text(normal):
-            return normalise(answer.text) == normal
+            return not answer.text.endswith(("?", "？")) and normalise(answer.text) == normal
         case Expression(latex):
             return _SPACE.sub("", latex) == _SPACE.sub("", answer.text)
         case Items(golds, ordered):
@@ -245,8 +249,8 @@ def _quantities_agree(
         return False
     if percent_gold and (answer.is_money or (not bare and not answer.percent)):
         return False  # "$26.82", "26.82 million" for 26.82 %
-    if declared and not percent_gold and answer.percent:
-        return False  # "9400%" for 94 million
+    if answer.percent and not percent_gold and (declared or gold.is_money):
+        return False  # "9400%" for 94 million, "870%" for $8.70
     if is_close(value, answer.value, tolerance):
         return True
     if bare and declared:
@@ -278,7 +282,9 @@ def _items_agree(
 ) -> bool:
     """Every gold met by exactly one part of the answer and no part left over."""
     for text in list_candidates(answer):
+        text = _RESPECTIVELY.sub("", LATEX_TEXT.sub(r"\1", text).replace("{,}", ","))
         text = _NUMBERING.sub("", text) if "\n" in text else text
+        text = inner[1] if (inner := _IN_BRACKETS.fullmatch(text)) else text
         for separator in (_STRONG_SPLIT, _WEAK_SPLIT):
             split = (part.strip("\"'") for part in separator.split(text.strip(" .;[]。")))
             parts = [Answer(part, Source.BOXED) for part in split if part]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -81,8 +82,9 @@ def rl_metrics(
 
 
 def learner_metrics(result: StepResult) -> dict[str, float]:
-    """What every training step reports, SFT or RL."""
-    return {
+    """What every training step reports, SFT or RL; what is not finite in a skipped one is left
+    out."""
+    metrics = {
         **result.metrics,
         "loss/mean": result.loss,
         "learner/grad_norm": result.grad_norm,
@@ -90,7 +92,11 @@ def learner_metrics(result: StepResult) -> dict[str, float]:
         "learner/micro_batches": float(result.num_micro_batches),
         "learner/token_budget": float(result.token_budget),
         "learner/out_of_memory": float(result.out_of_memory),
+        "learner/skipped": float(result.skipped),
     }
+    if result.skipped:
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return metrics
 
 
 def _pruning_metrics(judged: Sequence[Judged], times: StepTimes) -> dict[str, float]:

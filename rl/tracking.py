@@ -133,7 +133,9 @@ class Tracker(Protocol):
 
     def log_step(self, record: StepRecord) -> None: ...
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None: ...
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None: ...
 
     def log_evaluation(self, record: EvaluationRecord) -> None: ...
 
@@ -216,10 +218,12 @@ class FileTracker:
         self._append(METRICS, {**fields, "global_step": self._global_step, **metrics})
         self._forward(record)
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None:
-        """Writes a few of the step's trajectories, the same ones whenever the step is repeated."""
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None:
+        """Writes a few of the step's trajectories, the same whenever it is repeated; or all."""
         everything = [(group, trajectory) for group in groups for trajectory in group.trajectories]
-        count = min(self._trajectories_per_step, len(everything))
+        count = len(everything) if whole else min(self._trajectories_per_step, len(everything))
         for group, trajectory in random.Random(f"{stage}/{step}").sample(everything, count):
             line = {"stage": stage, "step": step, **_trajectory_fields(group, trajectory)}
             self._append(TRAJECTORIES, line)

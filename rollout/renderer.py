@@ -18,6 +18,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ class Renderer:
         self._with_controls.no_padding()
         self._with_controls.no_truncation()
         self._without_controls = _without_added_tokens(self._with_controls)
+        # It sees marks, not contents, so a run has few different chats.
+        self._templated = lru_cache(maxsize=1024)(self._run_template)
         self._added = {t.content: i for i, t in self._chat.added_tokens_decoder.items()}
         self._end_of_turn = int(self._after_reply((), thinking=False)[0])
         if self._end_of_turn not in self._added.values():
@@ -238,17 +241,22 @@ class Renderer:
             if reasoning is not None:
                 text = f"<think>\n{_add(reasoning, contents)}\n</think>\n\n{text}"
             chat.append({"role": message.role, "content": text})
-        rendered: str = self._chat.apply_chat_template(
-            chat,
-            tools=[self._defused(tool.as_dict()) for tool in tools] or None,
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=thinking,
-        )
+        told = json.dumps([self._defused(tool.as_dict()) for tool in tools])
+        rendered = self._templated(tuple((m["role"], m["content"]) for m in chat), told, thinking)
         if any(text not in rendered for text in required):
             roles = ", ".join(message.role for message in messages)
             raise self._unusable(f"its chat template leaves out a message (roles: {roles})")
         return rendered, contents
+
+    def _run_template(self, chat: tuple[tuple[str, str], ...], tools: str, thinking: bool) -> str:
+        rendered: str = self._chat.apply_chat_template(
+            [{"role": role, "content": text} for role, text in chat],
+            tools=json.loads(tools) or None,
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=thinking,
+        )
+        return rendered
 
     def _defused(self, value: Any) -> Any:
         """A tool's description without the text of control tokens, or of our marks: the template

@@ -1,6 +1,7 @@
 """Tools, calls and results in a chat: token for token over many turns, and safe from what they
 say."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,9 @@ QWEN3 = (
 )
 TEMPLATES = {"tiny": CHAT_TEMPLATE, "qwen2.5": QWEN2_5, "qwen3": QWEN3}
 
+PUBLISHED = ("qwen2_5", "qwen3", "qwen3_instruct_2507")
+"""Templates of published models, which TRL's package holds where it is installed."""
+
 PROMPT = (Message("system", "Be exact."), Message("user", "What is 384 / 12 of fund A?"))
 TASK = Task("t/1", "t", PROMPT, "32")
 ATTACK = (
@@ -103,14 +107,22 @@ def renderer_for(template: str, directory: Path) -> Renderer:
     return Renderer(directory)
 
 
-@pytest.fixture(params=TEMPLATES)
-def renderer(request: pytest.FixtureRequest, tmp_path: Path) -> Renderer:
-    return renderer_for(TEMPLATES[request.param], tmp_path)
+@pytest.fixture(scope="module", params=[*TEMPLATES, *PUBLISHED])
+def renderer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Renderer:
+    template = TEMPLATES.get(request.param) or published(request.param)
+    return renderer_for(template, tmp_path_factory.mktemp("tokenizer"))
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> Renderer:
-    return renderer_for(CHAT_TEMPLATE, tmp_path)
+def published(name: str) -> str:
+    spec = importlib.util.find_spec("trl")
+    if spec is None or spec.origin is None:
+        pytest.skip("trl, which holds the templates of published models, is not installed")
+    return (Path(spec.origin).parent / "chat_templates" / f"{name}.jinja").read_text()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
+    return renderer_for(CHAT_TEMPLATE, tmp_path_factory.mktemp("tokenizer"))
 
 
 def ten_turns() -> list[Message]:
@@ -193,8 +205,7 @@ def test_only_what_the_policy_writes_is_trained(renderer: Renderer, thinking: bo
     assert np.count_nonzero(sample.advantages) == sample.loss_mask.sum()
 
 
-def test_the_tiny_template_writes_calls_as_other_programs_give_them(tmp_path: Path) -> None:
-    tiny = renderer_for(CHAT_TEMPLATE, tmp_path)
+def test_the_tiny_template_writes_calls_as_other_programs_give_them(tiny: Renderer) -> None:
     calls = (ToolCall("calculate", {"x": 1}), ToolCall("price", {"y": "£"}))
     functions = [{"name": c.name, "arguments": c.arguments} for c in calls]
     for content in ("", "So:"):

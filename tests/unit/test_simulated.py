@@ -181,7 +181,7 @@ def test_paths_are_refused_wherever_a_name_is_asked_for(assay_data: Path) -> Non
 def test_a_configuration_names_them_as_any_source() -> None:
     def load(check_gold: Callable[[Task], None], **args: Any) -> TaskSet:
         config = TasksConfig(source="calculator", split="heldout", args=args)
-        return load_tasks("evaluation.tasks.tools", config, False, check_gold)
+        return load_tasks("evaluation.tasks.tools", config, False, check_gold, max_turns=2)
 
     check_gold = NumericVerifier().check_gold
     assert load(check_gold, levels=[2], faults={"error": 0.1})[0].labels["level"] == "2"
