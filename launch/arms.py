@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.arm_figures import Course, compare_arms, read_course, render_arms
 from launch.curriculum_plots import draw_courses
+from launch.experiment import Train
 from launch.figures import last_status
 from launch.tasks import held_out_ids
 from rl.checkpoint import CHECKPOINTS, has_checkpoint, latest_checkpoint
@@ -28,9 +29,6 @@ START_RUN, REPORT, CONFIG = "start", "report", "config.yaml"
 
 SETTINGS = ("seed", "model.", "stages.", "envs.", "reward.", "evaluation.")
 """What arms that are compared must have in common; machines and fleets may change on the way."""
-
-Train = Callable[[LoadedConfig, bool], None]
-"""Trains, or with True continues, the run of a configuration, and raises where it does not end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs.errors import ConfigError
-from configs.load import LoadedConfig
+from configs.load import COMMAND_LINE, LoadedConfig
 from configs.registry import nearest
 from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
@@ -44,10 +44,12 @@ def compare_stages(
     """The experiment on a preset whose stages of these names play the two roles.
 
     Raises:
-        ConfigError: a role's stage is not there or is no RL stage, a stage that an arm trains names
-            where it starts from, or nothing comes before the roles.
+        ConfigError: a seed is given as a key, a role's stage is not there or is no RL stage, a
+            stage that an arm trains names where it starts from, or nothing comes before the roles.
     """
     config = loaded.config
+    if loaded.sources.get("seed") == COMMAND_LINE:
+        raise ConfigError("every arm is trained under each of --seeds: give that in place of seed=")
     if reasoning == agentic:
         raise ConfigError(f"--reasoning and --agentic both name the stage {agentic}: give two")
     stages = [(r, _role(config, r, n)) for r, n in (("reasoning", reasoning), ("agentic", agentic))]
