@@ -230,6 +230,8 @@ def test_roles_are_found_by_name_and_mistakes_told(preset: str) -> None:
     assert "did you mean 'agentic'?" in refused(loaded, agentic="agentc")
     assert "stage sft of four is no rl stage" in refused(loaded, reasoning="sft")
     assert "give that in place of seed=" in refused(load(preset, ["seed=4"]))
+    no_tools = load(preset, ["evaluation.max_turns=1"])
+    assert "answered without tools: set it to that of stage agentic, 3" in refused(no_tools)
     assert "both name the stage agentic" in refused(loaded, reasoning="agentic")
     model = Path(preset).parent / "model"
     make_model(model)
