@@ -14,14 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs.errors import FaultBudgetSpent
-from configs.schema import BuildConfig, LearnerConfig, Schedule, StageConfig, StageKind
+from configs.schema import BuildConfig, LearnerConfig, RunConfig, Schedule, StageConfig, StageKind
 from envs.draws import Draws, permute
 from envs.finance.general import GradedComments
 from envs.types import Demonstration, Message
+from launch.judging import asks_anyone
 from launch.machine import deepspeed_accelerator
 from rewards.calibration import GoldCase
 from rewards.routing import judge_texts
@@ -96,6 +97,16 @@ def prepare_tiny_judge(directory: Path, seed: int, steps: int = STEPS) -> float:
     if ended.returncode:
         raise FaultBudgetSpent(f"the judge could not be trained (exit {ended.returncode}): {log}")
     return time.monotonic() - began
+
+
+def with_judge(config: RunConfig, directory: Path) -> tuple[RunConfig, float]:
+    """The configuration with a tiny judge in `directory`, where it asks for one, and the seconds
+    that its training took. Raises as `prepare_tiny_judge` does."""
+    if config.reward.judge.get("model") != GRADED or not asks_anyone(config.reward):
+        return config, 0.0
+    seconds = prepare_tiny_judge(directory.resolve(), config.seed)
+    judge = {**config.reward.judge, "model": str(directory.resolve())}
+    return replace(config, reward=replace(config.reward, judge=judge)), seconds
 
 
 def train(directory: Path, seed: int, steps: int) -> None:

@@ -35,7 +35,9 @@ METRICS, TRAJECTORIES = "metrics.jsonl", "trajectories.jsonl"
 EVALUATIONS, EVENTS = "evaluations.jsonl", "events.jsonl"
 START = "start"  # the stage name of the evaluation before the first stage
 
-BOOKKEEPING = frozenset({"attempt_start", "run_start", "run_end", "publish", "memory"})
+BOOKKEEPING = frozenset(
+    {"attempt_start", "run_start", "run_end", "publish", "memory", "calibration", "judge_trained"}
+)
 """Kinds of events that belong to any run (see `Tracker.log_event`); the others are news."""
 
 
@@ -80,7 +82,7 @@ class TaskResult:
     """One held-out task: n >= 1 sampled answers of which c are right, and one greedy answer.
 
     `tokens` and `seconds` are sums over the n sampled answers; an answer's seconds run from its
-    submission to its last token.
+    submission to its last token. `reward` is the answers' mean, and `terms` that of each term.
 
     Example: `TaskResult("finance/heldout/1/7", {"level": "1"}, True, 10, 4, True, 310, 2.5)`: 4 of
     10 answers right, 31 tokens and 0.25 seconds each.
@@ -94,6 +96,8 @@ class TaskResult:
     greedy_correct: bool
     tokens: int
     seconds: float
+    reward: float | None = None
+    terms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert 0 <= self.num_correct <= self.num_samples > 0, f"impossible counts: {self}"
@@ -113,6 +117,18 @@ class EvaluationRecord:
     results: tuple[TaskResult, ...]
     prompts_too_long: int = 0
     step: int = 0
+
+    @staticmethod
+    def read(line: Mapping[str, Any]) -> EvaluationRecord:
+        """A record as it was logged, `asdict` of it or a line of evaluations.jsonl."""
+        return EvaluationRecord(
+            line["stage"],
+            line["policy_version"],
+            line["seconds"],
+            tuple(TaskResult(**result) for result in line["results"]),
+            line.get("prompts_too_long", 0),
+            line.get("step", 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
