@@ -19,7 +19,7 @@ from configs.load import LoadedConfig
 from configs.schema import RunConfig, StageConfig
 from launch.evaluate import evaluate_directory
 from launch.experiment import Train, rl_stage, starting_model, train_once
-from launch.figures import accuracy_of
+from launch.figures import accuracy_of, evaluation_of
 from launch.judging import asks_anyone, load_routes
 from launch.models import weights_of
 from launch.report_judge import OpenScore, open_scores
@@ -28,7 +28,7 @@ from rewards.routing import Mode
 from rl.checkpoint import CHECKPOINTS, latest_checkpoint
 from rl.jsonl import read_log
 from rl.statistics import mean_interval
-from rl.tracking import METRICS, EvaluationRecord
+from rl.tracking import METRICS
 
 ARMS: Mapping[str, Mode] = {"rule": Mode.RULE, "judge": Mode.JUDGE, "both": Mode.BOTH}
 START = "start"
@@ -111,7 +111,7 @@ def _outcome(base: RunConfig, arm: str, seed: int, model: Path, out: Path) -> Ou
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(dataclasses.asdict(record)))
         partial.rename(file)
-    record = EvaluationRecord.read(json.loads(file.read_text()))
+    record = evaluation_of(json.loads(file.read_text()))
     accuracy = accuracy_of(record.results, base.seed).pass_at_1 or 0.0
     return Outcome(arm, seed, accuracy, open_scores(record.results))
 

@@ -118,18 +118,6 @@ class EvaluationRecord:
     prompts_too_long: int = 0
     step: int = 0
 
-    @staticmethod
-    def read(line: Mapping[str, Any]) -> EvaluationRecord:
-        """A record as it was logged, `asdict` of it or a line of evaluations.jsonl."""
-        return EvaluationRecord(
-            line["stage"],
-            line["policy_version"],
-            line["seconds"],
-            tuple(TaskResult(**result) for result in line["results"]),
-            line.get("prompts_too_long", 0),
-            line.get("step", 0),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
