@@ -14,14 +14,15 @@ import resource
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as PoolTimeout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from pebble import ProcessExpired, ProcessPool
 
 from configs.registry import VERIFIERS
 from configs.schema import RewardConfig
 from rewards.scoring import Verifier, score_one
-from rollout.types import Group, Score, Trajectory
+from rollout.types import Group, Score, Span, Trajectory
 
 PROCESSES = 2
 """Of a reward worker: while one hangs, the other goes on."""
@@ -35,6 +36,7 @@ YIELD_AFTER_S = 0.1
 """After so much processor time a check runs only when nobody else wants to: it is likely to hang,
 and would take a core away from the others until its deadline."""
 
+_NONE = np.empty(0, np.float32)
 _here: list[tuple[Verifier, float]] = []  # of a check's process: its verifier and deadline
 
 
@@ -127,14 +129,13 @@ def _plugins(config: RewardConfig) -> list[str]:
 
 
 def light(group: Group) -> Group:
-    """The group without its tokens: what scoring needs of it, and what travels fast."""
-    trajectories = tuple(
-        Trajectory(
-            t.task, t.index, (), t.messages, t.stop_reason, t.num_turns, score=t.score, info=t.info
-        )
-        for t in group.trajectories
-    )
-    return Group(group.id, group.task, trajectories, group.thinking, group.attempt)
+    """The group without log-probabilities: scoring has no use for them, and they weigh most."""
+    trajectories = tuple(replace(t, spans=tuple(map(_light, t.spans))) for t in group.trajectories)
+    return replace(group, trajectories=trajectories)
+
+
+def _light(span: Span) -> Span:
+    return span if span.logprobs is None else replace(span, logprobs=_NONE)
 
 
 def _begin(load: Load, config: RewardConfig) -> None:
