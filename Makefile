@@ -30,7 +30,7 @@ $(INSTALLED): $(LOCKS) setup.py
 	@touch $@
 
 test: install
-	$(BIN)/pytest tests/unit tests/integration tests/gpu
+	$(BIN)/pytest -m "not long" tests
 
 test-faults: install
 	$(BIN)/pytest tests/faults -m "not soak"

@@ -4,6 +4,7 @@ PACKAGES = [
     "configs",
     "envs",
     "envs.finance",
+    "envs.simulated",
     "rollout",
     "rewards",
     "rl",
@@ -43,6 +44,8 @@ REQUIRES = [
     "simpleeval==1.0.8",
     "bm25s>=0.3",
     "mcp>=2.3",
+    "httpx>=0.28",
+    "websockets>=17",
 ]
 
 setup(

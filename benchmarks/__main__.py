@@ -26,12 +26,15 @@ from rl.provenance import package_versions
 NAMES = (
     "task_generator",
     "verifier_speed",
+    "tool_speed",
+    "tool_episodes",
     "packing",
     "curriculum_scale",
     "fleet_sim",
     "reward_fleet",
     "publish",
     "loop_vs_trl",
+    "tools_vs_trl",
     "quickstart",
     "curriculum_efficiency",
 )

@@ -36,7 +36,7 @@ TARGET: Target = {
 
 SLOTS = 256  # sequences that all engines together decode at once
 GROUPS = 1024  # of `SAMPLES` sequences each
-STEPS, WARM_UP = 16, 4
+STEPS, WARM_UP = 40, 4
 SIGMA = 1.0
 SAMPLES, TOKENS = 8, 512
 TRAIN_SHARE = 0.25
@@ -46,10 +46,12 @@ TRAIN_SHARE = 0.25
 @dataclass
 class Engines:
     """`SLOTS` samples are generated at once, in the order in which they are asked for, so when each
-    will begin and end is known as soon as it is asked for."""
+    will begin and end is known as soon as it is asked for. With `together` a group takes one slot
+    until the longest of its samples has ended."""
 
     rng: np.random.Generator
     samples: int = SAMPLES  # of a group
+    together: bool = False
     version: int = 0
     free_at: list[float] = field(default_factory=lambda: [0.0] * SLOTS)  # a heap
     played: list[tuple[float, float]] = field(default_factory=list)
@@ -58,7 +60,8 @@ class Engines:
     async def run(self, request: RolloutRequest) -> Group:
         clock = asyncio.get_running_loop()
         spans = []
-        for seconds in self.rng.lognormal(0.0, SIGMA, self.samples):
+        lengths = self.rng.lognormal(0.0, SIGMA, self.samples)
+        for seconds in [lengths.max()] if self.together else lengths:
             begin = max(clock.time(), self.free_at[0])
             spans.append((begin, begin + float(seconds)))
             heapq.heapreplace(self.free_at, begin + float(seconds))
@@ -128,7 +131,7 @@ class Records:
     def log_step(self, record: Any) -> None:
         self.ages.append(record.metrics["staleness/max"])
 
-    def log_trajectories(self, *_: Any) -> None: ...
+    def log_trajectories(self, *_: Any, whole: bool = False) -> None: ...
     def log_evaluation(self, record: Any) -> None: ...
     def log_event(self, kind: str, **fields: Any) -> None: ...
 
@@ -159,7 +162,11 @@ def make_controller(stage: StageConfig, rollouts: Any, scorer: Any, learner: Any
 
 
 def simulate(
-    staleness: int, groups: int = GROUPS, lookahead: int = 1, samples: int = SAMPLES
+    staleness: int,
+    groups: int = GROUPS,
+    lookahead: int = 1,
+    samples: int = SAMPLES,
+    together: bool = False,
 ) -> tuple[float, float]:
     """The share of slot time in use, and by how much the oldest trained token is over the limit."""
     stage = StageConfig(
@@ -167,7 +174,7 @@ def simulate(
     )
 
     async def play() -> tuple[float, float]:
-        engines = Engines(np.random.default_rng(17), samples)
+        engines = Engines(np.random.default_rng(17), samples, together)
         train_s = TRAIN_SHARE * groups * samples * float(np.exp(SIGMA**2 / 2)) / SLOTS
         controller = make_controller(stage, engines, engines, Learner(engines, train_s, staleness))
         await controller.run()
@@ -324,6 +331,9 @@ def run(rounds: int = 3) -> Figures:
         figures[f"busy_staleness_2_window_{lookahead}"] = busy
         oldest.append(over)
     for staleness in (1, 2):
+        busy, over = simulate(staleness, together=True)
+        figures[f"busy_staleness_{staleness}_group_a_slot"] = busy
+        oldest.append(over)
         busy, over = simulate(staleness, samples=1)
         figures[f"busy_staleness_{staleness}_groups_of_one"] = busy
         oldest.append(over)

@@ -15,14 +15,14 @@ from typing import Any
 
 from benchmarks.loop_workload import CONFIG, STAGE, RolloutsByLength, Turns
 from configs.load import load
-from configs.schema import RunConfig, logprob_limit
+from configs.schema import RunConfig
 from launch.cluster import RayFleets, no_report, ray_fleets
 from launch.memory import new_run_id, shared_folder
 from launch.models import Models, prepare_models
 from launch.tasks import load_stages
 from rl.controller import Controller, Parts, Progress
 from rl.curriculum import UniformCurriculum
-from rl.publish import WeightPublisher
+from rl.publish import WeightPublisher, logprob_limit
 from rl.tracking import EvaluationRecord, StepRecord
 from rollout.types import Group
 
@@ -46,7 +46,9 @@ class LastStep:
     def log_step(self, record: StepRecord) -> None:
         self.metrics = dict(record.metrics)
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None: ...
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None: ...
 
     def log_evaluation(self, record: EvaluationRecord) -> None: ...
 

@@ -35,6 +35,8 @@ POINTS: dict[str, str] = {
     "reward.start": "a reward worker is about to load its verifier",
     "reward.before_score": "a reward worker has got a group",
     "reward.after_score": "a group is scored and not yet delivered",
+    "envs.start": "an environment host is about to start",
+    "envs.before_step": "an environment host has got what a policy wrote",
     "publish.before_offer": "the driver is about to have the learner write its weights",
     "learner.before_step": "a learner rank has got a batch",
     "learner.forward": "a learner rank is about to run one micro-batch forward",

@@ -18,6 +18,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.environments import add_environments
 from configs.errors import ConfigError
 from configs.registry import nearest
 from configs.schema import AlgorithmConfig, RunConfig
@@ -355,6 +356,7 @@ def _resolve(tree: DictConfig, sources: Mapping[str, str]) -> RunConfig:
         # The value is not shown: it may come from the environment and be a secret.
         raise ConfigError(f"{where}: its ${{...}} cannot be resolved to the key's type") from None
     assert isinstance(config, RunConfig)
+    add_environments(config)
     return config
 
 

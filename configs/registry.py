@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -19,6 +20,11 @@ from configs.errors import ConfigError
 VERIFIERS = {
     "numeric": "rewards.numeric:NumericVerifier",
     "open": "rewards.open_answers:OpenVerifier",
+    "tool_use": "rewards.tool_use:ToolUseVerifier",
+    "official_finqa": "rewards.officials:official_finqa",
+    "official_tatqa": "rewards.officials:official_tatqa",
+    "official_gsm8k": "rewards.officials:official_gsm8k",
+    "official_choice": "rewards.officials:official_choice",
 }
 
 ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rloo", "reinforce_pp")}
@@ -31,6 +37,33 @@ CURRICULA = {
     "last_mean": "rl.baselines:LastMeanCurriculum",
 }
 
+INSTALLED = {
+    point.name: point.value for point in importlib.metadata.entry_points(group="assay.envs")
+}
+"""Environments of installed packages, by the names they gave them."""
+
+OTHERS = {
+    "mcp": "envs.mcp_server:load_mcp",
+    "openenv": "envs.openenv_server:load_openenv",
+    "object": "envs.objects:load_object",
+}
+"""Whatever a server or an object of somebody else's offers."""
+
+SIMULATED = {
+    name: f"envs.simulated.{module}"
+    for name, module in {
+        "accounts": "accounts:AccountTasks",
+        "calculator": "calculator:CalculatorTasks",
+        "sql": "sql:SqlTasks",
+        "documents": "documents:DocumentTasks",
+        "market": "market:MarketTasks",
+        "python": "python:PythonTasks",
+    }.items()
+}
+
+ENVIRONMENTS = {**INSTALLED, **OTHERS, **SIMULATED}
+"""Task sources whose tasks are played with tools."""
+
 TASK_SOURCES = {
     "finance": "envs.finance:FinanceTasks",
     "general": "envs.finance.general:GeneralTasks",
@@ -39,12 +72,18 @@ TASK_SOURCES = {
     "convfinqa": "envs.datasets:load_convfinqa",
     "gsm8k": "envs.datasets:load_gsm8k",
     "rows": "envs.datasets:load_rows",
+    "bfcl": "envs.bfcl:BfclTasks",
+    **ENVIRONMENTS,
 }
 
 DEMONSTRATION_SOURCES = {
-    **dict.fromkeys(TASK_SOURCES, "envs.datasets:load_demonstrations"),
+    **dict.fromkeys(
+        (name for name, path in TASK_SOURCES.items() if path.startswith("envs.datasets:")),
+        "envs.datasets:load_demonstrations",
+    ),
     "finance": "envs.finance:FinanceDemonstrations",
     "general": "envs.finance.general:GeneralDemonstrations",
+    **dict.fromkeys(ENVIRONMENTS, "envs.tool_demonstrations:ToolDemonstrations"),
 }
 
 

@@ -141,21 +141,27 @@ class RewardConfig:
     workers: int = 1
     """Reward workers."""
     verifier: str = "numeric"
-    """Built-in verifier or "package.module:attribute"."""
+    """numeric, tool_use, or "package.module:attribute"."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the verifier."""
     check_s: float = 2.0
     """One rule check of one sample; over it its process is ended and there is no verdict."""
     routes: dict[str, Any] = field(default_factory=dict)
-    """Who scores a kind of task (label "task", else env): mode, rules, rubric, weights (see
-    Route in rewards/routing.py); what no route names is for the verifier alone."""
+    """Who scores a kind of task, its label "task" or its env: see Route in rewards/routing.py."""
     judge: dict[str, Any] = field(default_factory=dict)
-    """The judge: url and model of a server, or model of an engine of its own, limits and prices,
-    see JudgeSettings in launch/judging.py."""
+    """A server's url and model, or the model of an engine; see JudgeSettings, launch/judging.py."""
     max_no_verdict: float = 0.5
     """The run ends when over max_empty_steps steps more samples of a kind have no verdict."""
-    calibrate_every: int = 20
-    """Steps between two scorings of the judge's gold set (0: only before the first)."""
+
+
+@dataclass
+class HostsConfig:
+    workers: int = 1
+    """Environment hosts; started where a stage, or the evaluation, has max_turns over 1."""
+    cpus: int = 1
+    """CPU cores that one host reserves, and the processes in which it plays episodes."""
+    tool_limits: dict[str, Any] = field(default_factory=dict)
+    """Calls of a tool that one host runs at once, such as {run_python: 2}; others are unlimited."""
 
 
 @dataclass
@@ -181,7 +187,7 @@ class DeadlinesConfig:
     tool_s: float = 10.0
     """One tool call."""
     turn_s: float = 60.0
-    """One model turn with its tool calls."""
+    """An environment's reply to one turn: its begin, or all tool calls of the turn."""
     rollout_s: float = 300.0
     """One sample, all turns."""
     group_s: float = 600.0
@@ -288,8 +294,10 @@ class StageConfig:
     """Sequences a step (sft) or groups a step (rl)."""
     group_size: int = 8
     """Samples a group (rl)."""
+    max_turns: int = 1
+    """Turns of the policy; over 1 it may call tools (rl)."""
     max_tokens: int = 128
-    """Longest answer in tokens (rl)."""
+    """Longest answer in tokens, all turns together (rl)."""
     temperature: float = 1.0
     """Sampling temperature (rl)."""
     max_staleness: int = 0
@@ -322,8 +330,10 @@ class EvaluationConfig:
     """Tasks evaluated, spread evenly over the sets."""
     samples: int = 10
     """Samples a task at temperature 1 for pass@1 and pass@k; a greedy one is always added."""
+    max_turns: int = 1
+    """Turns of the policy; over 1 it may call tools."""
     max_tokens: int = 128
-    """Longest answer in tokens."""
+    """Longest answer in tokens, all turns together."""
     thinking_share: float = 0.5
     """Share of prompts in thinking mode."""
 
@@ -370,10 +380,15 @@ class RunConfig:
     """Weight publishing and its verification."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     """The reward fleet."""
+    hosts: HostsConfig = field(default_factory=HostsConfig)
+    """The fleet of environment hosts: `envs` in `assay scale`."""
     fleet: FleetConfig = field(default_factory=FleetConfig)
-    """Supervision of rollout and reward workers."""
+    """Supervision of rollout workers, reward workers and environment hosts."""
     deadlines: DeadlinesConfig = field(default_factory=DeadlinesConfig)
     """Longest waits."""
+    envs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Environments by name, with their arguments: a task set more for each rl stage, and for the
+    evaluation, whose max_turns is over 1."""
     stages: dict[str, StageConfig] = field(default_factory=dict)
     """Training stages by name."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -382,9 +397,3 @@ class RunConfig:
     """When to save."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     """Where metrics go."""
-
-
-def logprob_limit(config: RunConfig) -> float:
-    """The effective `publish.max_logprob_difference`."""
-    default = {"float32": 1e-4, "bfloat16": 0.2}[config.model.dtype]
-    return config.publish.max_logprob_difference or default

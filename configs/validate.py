@@ -18,6 +18,7 @@ from configs.ranges import RANGES
 from configs.registry import (
     ADVANTAGES,
     CURRICULA,
+    ENVIRONMENTS,
     LOSSES,
     TASK_SOURCES,
     VERIFIERS,
@@ -41,7 +42,7 @@ DTYPES = ("float32", "bfloat16")
 SPLITS = ("train", "heldout")
 KL_ESTIMATORS = ("k1", "k2", "k3")
 
-ROLES = ("rollout", "learner", "reward", "judge")
+ROLES = ("rollout", "learner", "reward", "judge", "envs")
 
 Problem = tuple[str, str]
 """A key and what is wrong with it."""
@@ -126,6 +127,7 @@ def _names(config: RunConfig) -> Iterator[Problem]:
         yield "name", f"must be letters, digits, '.', '_' and '-', is '{config.name}'"
     yield from _one_of("model.dtype", config.model.dtype, DTYPES)
     yield from _plugin("reward.verifier", config.reward.verifier, VERIFIERS)
+    yield from _environments(config)
     for key, tasks in task_sets(config):
         yield from _plugin(f"{key}.source", tasks.source, TASK_SOURCES)
         yield from _one_of(f"{key}.split", tasks.split, SPLITS)
@@ -140,6 +142,23 @@ def _names(config: RunConfig) -> Iterator[Problem]:
         yield from _plugin(f"{key}.loss", stage.algorithm.loss, LOSSES)
         yield from _one_of(f"{key}.kl_estimator", stage.algorithm.kl_estimator, KL_ESTIMATORS)
         yield from _plugin(f"stages.{name}.curriculum.name", stage.curriculum.name, CURRICULA)
+
+
+def _environments(config: RunConfig) -> Iterator[Problem]:
+    played = {name for _, stage in enabled_stages(config) for name in stage.tasks}
+    played |= set(config.evaluation.tasks)
+    for name in config.envs:
+        if name not in ENVIRONMENTS:
+            known = ", ".join(ENVIRONMENTS)
+            yield f"envs.{name}", f"there are {known}{nearest(name, ENVIRONMENTS)}"
+        elif name not in played:
+            yield (
+                f"envs.{name}",
+                "neither an rl stage nor the evaluation has max_turns over 1: none would play it",
+            )
+    for tool, limit in config.hosts.tool_limits.items():
+        if not _is_amount(limit) or limit != int(limit):
+            yield f"hosts.tool_limits.{tool}", f"must be a whole number over 0, is {limit!r}"
 
 
 def _one_of(key: str, value: str, valid: tuple[str, ...]) -> Iterator[Problem]:

@@ -100,14 +100,16 @@ def finqa_draft(row: Row) -> Draft:
     sentences = [line for line in sections["text"].splitlines() if line.strip()]
     text = "\n".join(s for s in sentences if not _BLANK_SENTENCE.fullmatch(s.strip()))
     kind = "yes_no" if gold in ("yes", "no") else "arithmetic"
+    table = sections["table"].strip()
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
     name = text_of(fields, "id")
     task = Task(
         id=f"finqa/{name}",
         env="finqa",
-        prompt=_prompt(sections["table"].strip(), text, question, ASK),
+        prompt=_prompt(table, text, question, ASK),
         answer=gold,
         labels=_labels("finqa", kind, None),
-        metadata=_number_metadata(kind) | percent_question(question),
+        metadata=_number_metadata(kind) | percent_question(question) | {"table": cells},
     )
     return Draft(task, report_of(name), "", _boxed(gold))
 

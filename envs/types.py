@@ -61,7 +61,7 @@ class Message:
     """One chat message. Example: `Message("user", "What is 384 + 512?")`.
 
     `tool_calls` are the calls in an assistant's message, in the order written. `content` keeps
-    everything that was written, calls too.
+    everything that was written, calls too; one that holds none of them is followed by them.
     """
 
     role: str
@@ -77,6 +77,8 @@ class Message:
 class Task:
     """One question with its gold answer.
 
+    `env` names where it is from; where it is an import path, "package.module:attribute", that is
+    what is called, without arguments, for the `Env` that plays it. Any other is a plain question.
     `id` is stable and unique within its environment: curriculum and resume are keyed by it.
     `labels` are what results are broken down by (scene, task, level). `metadata` is what the
     verifier and the reports need (unit, program, tolerance) and never what the policy sees.
@@ -115,7 +117,9 @@ class Demonstration:
     """A worked answer for SFT: the reasoning (empty in a straight answer) and the visible reply.
 
     `thinking` says in which mode the chat template renders it. `strategy` names how it was
-    written, so that reports can say what the policy was shown.
+    written, so that reports can say what the policy was shown. `turns` are the messages between
+    prompt and reply where `tools` are used: calls (an assistant's `tool_calls`) and what they were
+    answered (role "tool"). Only what the policy writes is trained.
     """
 
     task: Task
@@ -124,6 +128,8 @@ class Demonstration:
     reply: str
     strategy: str
     weight: float = 1.0
+    turns: tuple[Message, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
 
 
 class TaskSet(Protocol):
@@ -158,16 +164,3 @@ class Env(Protocol):
     def step(self, reply: Message) -> Step: ...
 
     def close(self) -> None: ...
-
-
-class SingleTurn:
-    """The environment of a plain question: one prompt, one answer, no reward of its own."""
-
-    def reset(self, task: Task) -> Step:
-        return Step(messages=task.prompt, done=False)
-
-    def step(self, reply: Message) -> Step:
-        return Step(done=True)
-
-    def close(self) -> None:
-        return None

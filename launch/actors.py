@@ -20,7 +20,7 @@ import ray
 
 from configs import faultpoints
 from configs.faultpoints import point
-from configs.schema import RewardConfig
+from configs.schema import DeadlinesConfig, RewardConfig
 from launch.console import send_output_to
 from launch.machine import deepspeed_accelerator, free_port
 from launch.memory import private_folder
@@ -30,6 +30,7 @@ from rollout.engine import EngineDead
 from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Sampling, Score
 
 if TYPE_CHECKING:
+    from launch.env_hosts import Host
     from rewards.calibration import Calibration
     from rl.types import Batch, LearnerSettings, StepResult
     from rollout.engine import Engine, EngineSettings, VllmEngine
@@ -51,15 +52,23 @@ class RolloutWorker:
     def __init__(self, log_file: str) -> None:
         send_output_to(Path(log_file))
 
-    async def start(self, settings: EngineSettings, tokenizer: str, rollout_s: float) -> Place:
+    async def start(
+        self, settings: EngineSettings, tokenizer: str, deadlines: DeadlinesConfig
+    ) -> Place:
         """Start and warm up the engine, which holds the weights of `settings.model`."""
-        from launch.environments import make_env
+        from launch.env_hosts import RayEpisodes, longest_wait_s
         from rollout.runner import Runner
 
         point("rollout.start")
         self._engine = await self.make_engine(settings)
-        self._runner = Runner(self._engine, self.make_renderer(tokenizer), make_env, rollout_s)
+        self._episodes = RayEpisodes(longest_wait_s(deadlines))
+        renderer = self.make_renderer(tokenizer)
+        self._runner = Runner(self._engine, renderer, self._episodes, deadlines.rollout_s)
         return place()
+
+    async def use_hosts(self, hosts: tuple[Host, ...]) -> None:
+        """Play episodes on these from now on."""
+        self._episodes.use(hosts)
 
     async def make_engine(self, settings: EngineSettings) -> Engine:
         from rollout.engine import VllmEngine

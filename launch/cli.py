@@ -10,7 +10,14 @@ from typing import Annotated
 import typer
 
 from configs.errors import AssayError, DataError, MissingCapability
-from launch import cli_curriculum, cli_experiment, cli_jobs, cli_runs
+from launch import (
+    cli_curriculum,
+    cli_env,
+    cli_experiment,
+    cli_jobs,
+    cli_runs,
+    cli_verify,
+)
 from launch.cli_arguments import Overrides, Preset
 
 app = typer.Typer(
@@ -24,8 +31,10 @@ data_app = typer.Typer(help="Look at data files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.add_typer(cli_curriculum.app, name="curriculum")
+app.add_typer(cli_env.app, name="env")
 app.add_typer(cli_jobs.app, name="jobs")
 app.command()(cli_jobs.submit)
+app.command()(cli_verify.verify)
 app.add_typer(cli_experiment.app, name="experiment")
 
 

@@ -11,6 +11,7 @@ from launch.cli_arguments import Overrides, Preset
 
 if TYPE_CHECKING:
     from configs.load import LoadedConfig
+    from launch.arms import Train
 
 app = typer.Typer(help="Compare ways to train.", no_args_is_help=True)
 
@@ -51,15 +52,48 @@ def curriculum(
     """
     from configs.load import load
     from launch.experiment import Plan, run_experiment
-    from launch.train import run
-
-    def train(loaded: LoadedConfig, resume: bool) -> None:
-        if code := run(loaded, resume=resume, local=local):
-            raise typer.Exit(code)
 
     plan = Plan(arms.split(","), seeds, tokens, profile_tasks, model, out, pruned_batch_size)
-    run_experiment(load(preset, overrides or []), plan, train)
+    run_experiment(load(preset, overrides or []), plan, _train(local))
     typer.echo((out / "report.md").read_text())
+
+
+@app.command()
+def stages(
+    preset: Preset = "quickstart",
+    overrides: Overrides = None,
+    seeds: Annotated[str, typer.Option(help="Seeds, each with every arm.")] = "1,2,3",
+    reasoning: Annotated[str, typer.Option(help="The stage that is Reasoning RL.")] = "reasoning",
+    agentic: Annotated[str, typer.Option(help="The stage that is Agentic RL.")] = "agentic",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the runs and the report.  [default: runs/PRESET_stages]"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, say what would run.")
+    ] = False,
+    local: Annotated[bool, typer.Option("--local", help="In one process, without Ray.")] = False,
+) -> None:
+    """Compare RL stages: all, without Reasoning RL, Agentic RL before it; interrupted, it goes on.
+
+    The arms of a seed share the model that the stages before RL make.
+    """
+    from configs.load import load
+    from launch.arms import describe, plan_runs, run_arms
+    from launch.plan import make_plan, require
+    from launch.stage_orders import compare_stages, read_seeds
+
+    loaded = load(preset, overrides or [])
+    folder = out or Path(loaded.config.output) / f"{loaded.config.name}_stages"
+    experiment = compare_stages(loaded, reasoning, agentic, read_seeds(seeds), folder)
+    plan = make_plan(loaded)
+    if dry_run:
+        for line in describe(plan_runs(experiment)):
+            typer.echo(line)
+        return
+    require(plan)
+    run_arms(experiment, _train(local))
+    typer.echo((folder / "report.md").read_text())
 
 
 @app.command()
@@ -78,12 +112,19 @@ def verifiers(
 ) -> None:
     """Compare rules only, judge only, and both, all measured by both; interrupted, it goes on."""
     from configs.load import load
-    from launch.train import run
     from launch.verifier_experiment import Plan, run_experiment
+
+    run_experiment(
+        load(preset, overrides or []), Plan(arms.split(","), seeds, model, out), _train(local)
+    )
+    typer.echo((out / "report.md").read_text())
+
+
+def _train(local: bool) -> Train:
+    from launch.train import run
 
     def train(loaded: LoadedConfig, resume: bool) -> None:
         if code := run(loaded, resume=resume, local=local):
             raise typer.Exit(code)
 
-    run_experiment(load(preset, overrides or []), Plan(arms.split(","), seeds, model, out), train)
-    typer.echo((out / "report.md").read_text())
+    return train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,10 @@ def submit(
     working_dir: Annotated[
         Path, typer.Option(help="Folder that travels along: code, presets, small data.")
     ] = Path(),
+    package: Annotated[
+        list[Path] | None,
+        typer.Option(help="A wheel, or a project's folder, that travels along, too; repeatable."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
     ] = False,
@@ -47,7 +52,10 @@ def submit(
         jobs.check_paths(preset, config.output, working_dir)
     client = jobs.connect(address)
     command = jobs.command("train", preset, *changes, *(["--resume"] if resume else []))
-    job = jobs.submit(client, command, working_dir.resolve(), config.name if config else preset)
+    name = config.name if config else preset
+    with tempfile.TemporaryDirectory() as folder:
+        wheels = [jobs.wheel_of(path, Path(folder)) for path in package or []]
+        job = jobs.submit(client, command, working_dir.resolve(), name, wheels)
     typer.echo(f"{job}: {command}", err=True)
     if wait:
         try:

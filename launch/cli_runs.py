@@ -1,4 +1,4 @@
-"""Commands about a run that is under way: scale, drain, status, stop."""
+"""Commands about a run: scale, drain, status and stop one that is under way, trace any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Address = Annotated[
 
 def add_commands(app: typer.Typer) -> None:
     """Add this file's commands to the command line."""
-    for command in (scale, drain, status, stop):
+    for command in (scale, drain, status, stop, trace):
         app.command()(command)
 
 
@@ -88,6 +88,30 @@ def stop(run: Run, address: Address = "") -> None:
 
     _there(address, "stop", run)
     typer.echo(Running(find_run(run)).ask("stop"))
+
+
+def trace(
+    run: Run,
+    stage: Annotated[str, typer.Option(help="Of this stage.")] = "",
+    step: Annotated[int | None, typer.Option(help="Of this step.")] = None,
+    task: Annotated[str, typer.Option(help="Part of a task's id.")] = "",
+    tool: Annotated[str, typer.Option(help="In which this tool was called.")] = "",
+    error: Annotated[str, typer.Option(help="With such an error, such as unknown_tool.")] = "",
+    stop_reason: Annotated[str, typer.Option(help="stop, length, turns or error.")] = "",
+    min_reward: Annotated[float | None, typer.Option(help="Reward at least this.")] = None,
+    max_reward: Annotated[float | None, typer.Option(help="Reward at most this.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The last so many.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON lines, for programs.")] = False,
+) -> None:
+    """Show samples of a run: every turn, call, result, error, duration and reward term."""
+    from launch.trace import Filters, lines_of, matching
+
+    filters = Filters(stage, step, task, tool, error, stop_reason, min_reward, max_reward)
+    samples = matching(find_run(run), filters, limit)
+    for sample in samples:
+        typer.echo(json.dumps(sample) if as_json else "\n".join(lines_of(sample)) + "\n")
+    if not samples and not as_json:
+        typer.echo("no sample matches")
 
 
 def find_run(run: str) -> Path:

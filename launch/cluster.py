@@ -23,10 +23,12 @@ from ray.util.placement_group import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from configs.environments import needs_hosts
 from configs.errors import ConfigError, MissingCapability
 from configs.schema import RunConfig
 from launch.access import private_token, require_token
 from launch.actors import JudgeActor, LearnerActor, RewardActor, RolloutActor, actor_environment
+from launch.env_hosts import EnvHostActor, HostFleet
 from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet
 from launch.gauges import RayGauges, values
 from launch.judging import asks_anyone, judge_settings, load_routes
@@ -88,8 +90,10 @@ class RayFleets:
 
     @property
     def pools(self) -> dict[str, Pool]:
-        judges = {"judge": self.rewards.judges} if self.rewards.judges is not None else {}
-        return {"rollout": self.rollouts.pool, "reward": self.rewards.pool, **judges}
+        pools = {"rollout": self.rollouts.pool, "reward": self.rewards.pool}
+        if (judges := self.rewards.judges) is not None:
+            pools["judge"] = judges
+        return pools | ({"envs": hosts.pool} if (hosts := self.rollouts.hosts) else {})
 
     def status(self, policy_version: int) -> dict[str, Any]:
         versions = {"rollout": policy_version}
@@ -209,6 +213,7 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
         config.rollout.workers * config.rollout.cpus
         + config.learner.ranks * config.learner.cpus
         + config.reward.workers
+        + config.hosts.workers * config.hosts.cpus
     )
     ray.init(
         num_cpus=max(needed, os.cpu_count() or 1),
@@ -243,18 +248,13 @@ async def start_rollouts(
 ) -> RolloutFleet:
     """Start the engines; they hold the weights of `models.engine`. `serving` False: they wait for
     others, which have to be published to them."""
-
-    def create(name: str, life: int) -> Any:
-        options = _options(config, "rollout", run_id, life)
-        return RolloutActor.options(**options).remote(str(logs / f"{name}.log"))
-
     settings = engine_settings(config, models)
     role = Role(
         name="rollout",
-        create=create,
+        create=_creator(RolloutActor, config, "rollout", logs, run_id),
         ask=ask,
         end=end,
-        start_args=(settings, str(models.engine), config.deadlines.rollout_s),
+        start_args=(settings, str(models.engine), config.deadlines),
         capacity=round(QUEUED * config.rollout.max_num_seqs),
         limits=_limits(config),
         start_s=START_S,
@@ -264,8 +264,13 @@ async def start_rollouts(
     pool = Pool(role, report, config.fleet.min_rollout_workers)
     if not serving:
         pool.join = _wait_for_publish
-    await pool.open(config.rollout.workers)
-    return RolloutFleet(pool, config.deadlines, config.fleet.data_retries)
+    hosts, opening = None, [pool.open(config.rollout.workers)]
+    if needs_hosts(config):
+        create = _creator(EnvHostActor, config, "envs", logs, run_id)
+        hosts = HostFleet.of(config, pool, report, create, _limits(config))
+        opening.append(hosts.open())
+    await asyncio.gather(*opening)
+    return RolloutFleet(pool, config.deadlines, config.fleet.data_retries, hosts)
 
 
 async def _wait_for_publish(member: Member) -> None:
@@ -276,14 +281,9 @@ async def start_rewards(
     config: RunConfig, logs: Path, run_id: str, report: Report = no_report
 ) -> RewardFleet:
     """Start the reward workers and, where a route asks one, the judge."""
-
-    def create(name: str, life: int) -> Any:
-        options = _options(config, "reward", run_id, life)
-        return RewardActor.options(**options).remote(str(logs / f"{name}.log"))
-
     role = Role(
         name="reward",
-        create=create,
+        create=_creator(RewardActor, config, "reward", logs, run_id),
         ask=ask,
         end=end,
         start_args=(config.reward,),
@@ -319,6 +319,16 @@ def _judge_role(config: RunConfig, logs: Path, run_id: str) -> Role:
         probe_s=config.deadlines.turn_s,
         wait_s=config.deadlines.step_s,
     )
+
+
+def _creator(
+    actor: Any, config: RunConfig, role: str, logs: Path, run_id: str
+) -> Callable[[str, int], Any]:
+    def create(name: str, life: int) -> Any:
+        options = _options(config, role, run_id, life)
+        return actor.options(**options).remote(str(logs / f"{name}.log"))
+
+    return create
 
 
 def _limits(config: RunConfig) -> Limits:
@@ -383,3 +393,5 @@ def _options(config: RunConfig, role: str, run_id: str, life: int = 0) -> dict[s
 async def stop_engines(rollouts: RolloutFleet) -> None:
     """Let every engine end by itself: one that is killed leaves its shared memory behind."""
     await rollouts.pool.close()
+    if rollouts.hosts is not None:
+        await rollouts.hosts.close()

@@ -116,16 +116,17 @@ def _figures(curves: Sequence[Curve], base: Mapping[int, Curve]) -> ArmFigures:
         arrivals.append(None if arrived is None or not own else arrived / own)
     return ArmFigures(
         final_accuracy=mean_interval([float(isotonic(c.accuracy)[-1]) for c in curves]),
-        token_share=_mean(shares),
+        token_share=known_mean(shares),
         token_shares=tuple(shares),
-        arrival=_mean(arrivals),
+        arrival=known_mean(arrivals),
         arrivals=tuple(arrivals),
         gradient_share=mean_interval([c.gradient_share for c in curves]),
         steps=mean_interval([float(c.steps) for c in curves]),
     )
 
 
-def _mean(values: Sequence[float | None]) -> Interval | None:
+def known_mean(values: Sequence[float | None]) -> Interval | None:
+    """The mean and its interval, None where a value is missing."""
     known = [value for value in values if value is not None]
     return mean_interval(known) if len(known) == len(values) else None
 

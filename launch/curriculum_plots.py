@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from launch.comparison import Curve, isotonic, mean_curve
+from launch.arm_figures import Course
+from launch.comparison import Curve, isotonic, known_mean, mean_curve
 from launch.curriculum import Picture, slices
 from launch.plots import (
     BLUE,
@@ -27,6 +30,7 @@ from launch.plots import (
 )
 from rl.pool_state import Summary
 from rl.pools import MOVES, POOLS
+from rl.tracking import START
 
 POOL_COLOURS = dict(zip(POOLS, (GREY, ORANGE, GREEN, RED), strict=True))
 MOVE_COLOURS = dict(zip(MOVES, (GREEN, RED, PURPLE, SKY), strict=True))
@@ -34,6 +38,7 @@ MOST_LABELS = 40
 """Rows of the picture of pass rates; where there are more labels it has those of each value."""
 
 ARM_COLOURS = (GREY, ORANGE, SKY, BLUE, GREEN, PURPLE, RED)
+COURSE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
 
 
 def draw_curves(curves: Sequence[Curve]) -> Figure:
@@ -58,6 +63,63 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
     axes.set_xlim(left=0)
     add_legend(axes)
     return figure
+
+
+def draw_courses(courses: Sequence[Course]) -> Figure:
+    """Held-out accuracy after each stage of each arm against the tokens generated until then, means
+    over seeds, with the interval of accuracy; a panel for each column."""
+    columns = list(courses[0].end.accuracy)
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=(1 + 4 * len(columns), 4.5), layout=layout)
+    panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    by_arm: dict[str, list[Course]] = {}
+    for course in courses:
+        by_arm.setdefault(course.arm, []).append(course)
+    colours = dict(zip(by_arm, itertools.cycle(COURSE_COLOURS)))
+    stages = dict.fromkeys(point.stage for course in courses for point in course.standings)
+    markers = dict(zip(stages, itertools.cycle("osD^vP*X")))
+    for axes, column in zip(panels, columns, strict=True):
+        style_axes(axes, column, "")
+        for arm, of_arm in by_arm.items():
+            _draw_course(axes, of_arm, column, colours[arm], markers)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        _token_axis(axes)
+    panels[0].set_ylabel("held-out pass@1")
+    lines = [Line2D([], [], color=c, lw=2, label=_arm_name(arm)) for arm, c in colours.items()]
+    points = [
+        Line2D([], [], color=GREY, marker=marker, ls="", label=_stage_label(stage))
+        for stage, marker in markers.items()
+    ]
+    figure.legend(handles=[*lines, *points], loc="outside lower left", frameon=False, ncols=8)
+    return figure
+
+
+def _draw_course(
+    axes: Axes, courses: Sequence[Course], column: str, colour: str, markers: Mapping[str, str]
+) -> None:
+    """One arm: a line through its stages, and at each of them its marker and interval. A stage
+    after which a seed has no verdict is left out."""
+    known = []
+    for points in zip(*(course.standings for course in courses), strict=True):
+        interval = known_mean([point.accuracy[column] for point in points])
+        if interval is not None:
+            tokens = float(np.mean([point.tokens for point in points]))
+            known.append((points[0].stage, tokens, *interval))
+    axes.plot([k[1] for k in known], [k[2] for k in known], color=colour, linewidth=2)
+    for stage, tokens, mean, low, high in known:
+        axes.errorbar(
+            tokens,
+            mean,
+            yerr=[[mean - low], [high - mean]],
+            color=colour,
+            marker=markers[stage],
+            capsize=4,
+            zorder=5,
+        )
+
+
+def _stage_label(stage: str) -> str:
+    return "before" if stage == START else f"after {_arm_name(stage)}"
 
 
 def _arm_name(arm: str) -> str:

@@ -195,6 +195,11 @@ def compute_report(run_dir: Path) -> Report:
     )
 
 
+def last_status(run_dir: Path) -> str:
+    """How the last attempt of a run that came to an end did so, "" if none did."""
+    return str(_last(read_log(run_dir / EVENTS), "run_end").get("status", ""))
+
+
 def read_evaluations(run_dir: Path) -> list[EvaluationRecord]:
     """The held-out evaluations of a run, in order."""
     return [evaluation_of(line) for line in read_log(run_dir / EVALUATIONS)]

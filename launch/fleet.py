@@ -12,7 +12,9 @@ from typing import Any
 
 import ray
 
+from configs.errors import AssayError, FaultBudgetSpent, LearnerLost
 from configs.schema import DeadlinesConfig
+from launch.env_hosts import HostFleet
 from launch.faults import FaultClass, RequestFailed, WorkerLost
 from launch.pool import Pool
 from launch.remote import within
@@ -28,6 +30,9 @@ from rl.publish import WrongWeights
 from rl.types import Batch, StepResult
 from rollout.runner import failed_sample
 from rollout.types import FloatArray, Group, IntArray, RolloutRequest, Score
+
+COLLATERAL_S = 5.0
+"""From a rank's complaint about an exchange that broke to the news that another rank died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,13 @@ class RolloutWorker:
 
 @dataclass(slots=True)
 class RolloutFleet:
-    """Plays groups on whichever workers serve, and is what weights are published to."""
+    """Plays groups on whichever workers serve, and is what weights are published to. `hosts` play
+    the episodes of its tasks, where there are tools."""
 
     pool: Pool
     deadlines: DeadlinesConfig
     data_retries: int
+    hosts: HostFleet | None = None
     _data_faults: Counter[int] = field(default_factory=Counter)
 
     async def run(self, request: RolloutRequest) -> Group:
@@ -246,13 +253,28 @@ class RayLearnerGroup:
     async def call(self, method: str, what: str, *args: Any) -> Any:
         """Call `method` on every rank; `what` tells what it does, should it fail."""
         replies = [
-            within(
-                self.deadlines.step_s, f"learner rank {number}", what,
-                getattr(rank, method).remote(*args),
+            asyncio.ensure_future(
+                within(
+                    self.deadlines.step_s, f"learner rank {number}", what,
+                    getattr(rank, method).remote(*args),
+                )
             )
             for number, rank in enumerate(self.ranks)
         ]  # fmt: skip
-        return (await asyncio.gather(*replies))[0]
+        try:
+            return (await asyncio.gather(*replies))[0]
+        except FaultBudgetSpent as failure:
+            raise await _cause(replies, failure) from failure
+
+
+async def _cause(replies: Sequence[asyncio.Future[Any]], failure: AssayError) -> AssayError:
+    """Why a call to all ranks failed. When one dies, the others fail in the exchange with it, and
+    may say so before its death is known: the death is what counts, since a new group can go on."""
+    await asyncio.wait(replies, timeout=COLLATERAL_S)
+    errors = [reply.exception() for reply in replies if reply.done()]
+    for reply in replies:
+        reply.cancel()
+    return next((error for error in errors if isinstance(error, LearnerLost)), failure)
 
 
 def _text(path: Path | None) -> str | None:

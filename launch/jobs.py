@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,30 @@ def check_paths(preset: str, output: str, working_dir: Path) -> None:
         raise ConfigError(f"{preset} must be a path within {working_dir}, which is what travels")
 
 
-def submit(client: Any, entrypoint: str, working_dir: Path, name: str) -> str:
-    """Start a job and return its id.
+def wheel_of(package: Path, folder: Path) -> Path:
+    """The wheel of a package; that of a project's folder is built into `folder`.
+
+    Raises:
+        ConfigError: it is neither a wheel nor the folder of a project, or cannot be built.
+    """
+    if package.suffix == ".whl" and package.is_file():
+        return package.resolve()
+    if not (package / "pyproject.toml").is_file():
+        raise ConfigError(f"{package} is neither a wheel nor a folder with a pyproject.toml")
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    target = folder / package.resolve().name
+    done = subprocess.run([*build, "-w", target, package], capture_output=True, text=True)
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise ConfigError(f"{package} cannot be built: {last}; try `pip wheel {package}`")
+    [wheel] = target.glob("*.whl")
+    return wheel
+
+
+def submit(
+    client: Any, entrypoint: str, working_dir: Path, name: str, wheels: Sequence[Path] = ()
+) -> str:
+    """Start a job and return its id. `wheels` are installed wherever its processes run.
 
     Raises:
         ConfigError: the cluster refused it.
@@ -78,6 +101,7 @@ def submit(client: Any, entrypoint: str, working_dir: Path, name: str) -> str:
     environment = {
         "working_dir": str(working_dir),
         "excludes": list(EXCLUDED),
+        "py_modules": [str(wheel) for wheel in wheels],
         # Read by the process that watches over the job. No secret belongs here: the Jobs API
         # shows these values.
         "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(SAVE_S), "PYTHONUNBUFFERED": "1"},

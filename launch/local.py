@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import ConfigError
 from configs.schema import RunConfig
-from launch.environments import make_env
+from envs.episodes import ThreadEpisodes
 from launch.judging import asks_anyone, load_rules, open_panel
 from launch.machine import deepspeed_accelerator, free_port
 from launch.models import Models, engine_settings
@@ -226,7 +226,7 @@ async def local_fleets(
         for number in range(config.rollout.workers):
             engine = await start_engine(config, models)
             closing.callback(engine.close)
-            runner = Runner(engine, models.renderer, make_env, rollout_s=math.inf)
+            runner = Runner(engine, models.renderer, ThreadEpisodes(), rollout_s=math.inf)
             workers.append(LocalWorker(f"rollout-{number}", engine, runner))
         panel = None
         if asks_anyone(config.reward):

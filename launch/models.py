@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from configs.environments import needs_hosts
 from configs.errors import ConfigError
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from envs.finance import FinanceDemonstrations, FinanceTasks
 from envs.finance.general import GeneralDemonstrations
+from envs.simulated.calculator import CalculatorTasks
+from envs.simulated.sql import SqlTasks
+from envs.tool_demonstrations import ToolDemonstrations
 from rl.checkpoint import MANIFEST, verify
 from rl.durable import read_json
 from rl.export import untied
@@ -19,6 +23,7 @@ from rl.model import build_model, local_directory
 from rl.provenance import fingerprint_files
 from rollout.engine import EngineSettings
 from rollout.renderer import Renderer
+from rollout.tool_format import written
 
 BASE_MODEL, ENGINE_MODEL = "base_model", "engine_model"
 
@@ -72,7 +77,7 @@ def prepare_models(config: RunConfig, run_dir: Path) -> Models:
             partial.rename(source)
     engine = untied(source, run_dir / ENGINE_MODEL)
     renderer = Renderer(source)
-    renderer.check()
+    renderer.check(tools=needs_hosts(config))
     return Models(source, engine, renderer, _fingerprint(config, source))
 
 
@@ -126,7 +131,7 @@ def model_shape(directory: Path) -> dict[str, object]:
 
 
 def tokenizer_texts() -> Iterator[str]:
-    """Questions and worked answers of every level, and general ones, the same always."""
+    """Questions and worked answers of every level, general ones and tool calls, the same always."""
     for level in (1, 2, 3, 4, 5):
         demonstrations = FinanceDemonstrations(FinanceTasks(levels=(level,)), step_share=0.5)
         for index in range(TEXTS_A_LEVEL):
@@ -137,3 +142,9 @@ def tokenizer_texts() -> Iterator[str]:
     for index in range(TEXTS_A_LEVEL):
         yield general[index].task.prompt[-1].content
         yield general[index].reply
+    for tasks in (CalculatorTasks(), SqlTasks()):
+        calling = ToolDemonstrations(tasks, tool_share=1.0)
+        for index in range(TEXTS_A_LEVEL):
+            demonstration = calling[index]
+            messages = *demonstration.task.prompt, *demonstration.turns
+            yield from (written(message) for message in messages)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from configs.errors import ConfigError, Stopped
-from configs.schema import RunConfig, StageConfig, StageKind, logprob_limit
+from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
 from envs.draws import key_of, permute
 from envs.types import Demonstration, Task
 from launch.calibrating import Calibrator
 from launch.fleets import Fleets
 from launch.guidance import Guidance
-from launch.judging import load_routes
+from launch.judging import judge_settings, load_routes
 from launch.models import Models, weights_of
 from rewards.scoring import asks_judge
 from rl.checkpoint import LEARNER_DIR, MODEL_DIR, Checkpoint, CheckpointStore, RunState
@@ -30,7 +30,7 @@ from rl.export import copy_settings
 from rl.label_weights import pass_at_10_by_label
 from rl.ledger import Ledger
 from rl.provenance import Fingerprints, code_version, package_versions
-from rl.publish import WeightPublisher
+from rl.publish import WeightPublisher, logprob_limit
 from rl.sft import SupervisedStage
 from rl.tracking import START, EvaluationRecord, FileTracker
 from rollout.types import Group, IntArray
@@ -328,7 +328,7 @@ class Pipeline:
 
     async def _after_rl_step(self, stage: Progress) -> None:
         await self._evaluate_if_due(stage)
-        every = self.config.reward.calibrate_every
+        every = judge_settings(self.config.reward).calibrate_every
         if every and stage.step % every == 0 and not stage.finished:
             assert isinstance(self._current, Controller)
             if self._current.calibration:

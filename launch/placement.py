@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from configs.environments import needs_hosts
 from configs.schema import RunConfig
 from launch.judging import asks_anyone, judge_settings
 
@@ -40,7 +41,7 @@ class Placement:
 def reserved(config: RunConfig, role: str) -> dict[str, float]:
     """What one actor of a role reserves on a cluster."""
     shared = config.learner.colocate
-    amounts: dict[str, float] = {
+    roles: dict[str, dict[str, float]] = {
         "rollout": {
             "CPU": config.rollout.cpus,
             "GPU": SHARED_GPU if shared else config.rollout.gpus,
@@ -52,7 +53,9 @@ def reserved(config: RunConfig, role: str) -> dict[str, float]:
         # Light, and needed by all: where a machine was lost, they must find room on what is left.
         "reward": {},
         "judge": _judge(config),
-    }[role]
+        "envs": {"CPU": config.hosts.cpus},
+    }
+    amounts = roles[role]
     custom = {name: float(n) for name, n in config.fleet.resources.get(role, {}).items()}
     return {name: n for name, n in {**amounts, **custom}.items() if n}
 
@@ -93,6 +96,7 @@ def place_run(config: RunConfig, nodes: Iterable[Node]) -> Placement:
         "learner": config.learner.ranks,
         "rollout": config.rollout.workers,
         "reward": config.reward.workers,
+        "envs": config.hosts.workers if needs_hosts(config) else 0,
     }
     if asks_anyone(config.reward):
         counts["judge"] = judge_settings(config.reward).workers

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from configs.environments import needs_hosts
 from configs.errors import MissingCapability
 from configs.estimate import (
     GIB,
@@ -43,6 +44,8 @@ CONTROLLER_GIB = 1.5
 REWARD_WORKER_GIB = 0.4
 JUDGE_ENGINE_GIB = 3.0
 """An engine on a CPU with a small model; a large one's weights come on top."""
+HOST_GIB, ENVIRONMENTS_GIB = 0.2, 0.1
+"""An environment host, and each of the processes in which it plays."""
 
 Counts = tuple[dict[str, int], int]
 """Tasks by set, and rows of files that were left out."""
@@ -158,6 +161,7 @@ def _roles(config: RunConfig, shape: ModelShape | None, machine: Machine) -> tup
         Role("learner", learner.ranks, learner.cpus, learner.gpus * share, rank),
         Role("reward", config.reward.workers, 0, 0, {"process": REWARD_WORKER_GIB}),
         *_judge(config),
+        *_hosts(config),
     )
 
 
@@ -172,6 +176,13 @@ def _judge(config: RunConfig) -> Iterator[Role]:
         return
     memory = {} if settings.gpus else {"process": JUDGE_ENGINE_GIB}
     yield Role("judge", settings.workers, settings.cpus, settings.gpus, memory)
+
+
+def _hosts(config: RunConfig) -> Iterator[Role]:
+    if needs_hosts(config):
+        hosts = config.hosts
+        processes = hosts.cpus * ENVIRONMENTS_GIB
+        yield Role("envs", hosts.workers, hosts.cpus, 0, {"processes": HOST_GIB + processes})
 
 
 def _missing(config: RunConfig, roles: tuple[Role, ...], machine: Machine) -> Iterator[str]:
@@ -201,20 +212,27 @@ def _stages(config: RunConfig) -> tuple[StagePlan, ...]:
         if stage.kind is StageKind.SFT:
             sets |= _demonstrations(f"stages.{name}", stage, config, verifier)
         else:
-            sets |= _tasks(f"stages.{name}", stage.tasks, config, verifier)
+            sets |= _tasks(f"stages.{name}", stage.tasks, config, verifier, stage.max_turns)
         load_guidance(config, name, Mixture(sets, {n: t.weight for n, t in stage.tasks.items()}))
         plans.append(StagePlan(name, stage.kind, stage.steps, _work(stage), *_counts(sets)))
     held_out = config.evaluation
     work = f"{held_out.num_tasks:,} tasks x {held_out.samples} samples, and one greedy"
-    counts = _counts(_tasks("evaluation", held_out.tasks, config, verifier))
+    sets = _tasks("evaluation", held_out.tasks, config, verifier, held_out.max_turns)
+    counts = _counts(sets)
     return (*plans, StagePlan("(evaluation)", "held out", len(plans) + 1, work, *counts))
 
 
 def _tasks(
-    key: str, sets: Mapping[str, TasksConfig], config: RunConfig, verifier: Rules
+    key: str,
+    sets: Mapping[str, TasksConfig],
+    config: RunConfig,
+    verifier: Rules,
+    max_turns: int,
 ) -> dict[str, TaskSet]:
     loaded = {
-        name: load_tasks(f"{key}.tasks.{name}", tasks, config.skip_bad_rows, verifier.check_gold)
+        name: load_tasks(
+            f"{key}.tasks.{name}", tasks, config.skip_bad_rows, verifier.check_gold, max_turns
+        )
         for name, tasks in sets.items()
     }
     for name, tasks in loaded.items():

@@ -95,6 +95,7 @@ class Profiler:
             seeds=sample_seeds(self.seed, task.id, 0, self.samples),
             thinking=is_thinking(self.seed, task.id, 0, self.stage.thinking_share),
             sampling=Sampling(self.stage.temperature, self.stage.max_tokens),
+            max_turns=self.stage.max_turns,
         )
         answers = (await self.scorer.score(await play(self.rollouts, request))).scored
         return TaskProfile(

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from configs.errors import ConfigError
-from configs.registry import DEMONSTRATION_SOURCES, TASK_SOURCES, bind, resolve
+from configs.registry import DEMONSTRATION_SOURCES, ENVIRONMENTS, TASK_SOURCES, bind, resolve
 from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
 from configs.validate import enabled_stages
+from envs.episodes import is_plain
 from envs.types import DemonstrationSet, Task, TaskSet
 from launch.judging import load_rules
 from rl.curriculum import Mixture
@@ -28,7 +29,7 @@ def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
         if stage.kind is StageKind.SFT:
             share, skip = stage.thinking_share, config.skip_bad_rows
             return load_demonstrations(key, tasks, share, skip, check_gold)
-        return load_tasks(key, tasks, config.skip_bad_rows, check_gold)
+        return load_tasks(key, tasks, config.skip_bad_rows, check_gold, stage.max_turns)
 
     return {
         name: Mixture(
@@ -41,21 +42,39 @@ def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
 
 def load_held_out(config: RunConfig) -> list[Task]:
     """The tasks that evaluations are made on, always the same. Raises as `load_tasks` does."""
+    return held_out(list(_held_out_sets(config).values()), config.evaluation.num_tasks)
+
+
+def held_out_ids(config: RunConfig) -> dict[str, frozenset[str]]:
+    """Ids by held-out set, of every task of it that may be evaluated. Raises as `load_tasks`."""
+    num_tasks = config.evaluation.num_tasks
+    return {
+        name: frozenset(task.id for task in held_out([tasks], num_tasks))
+        for name, tasks in _held_out_sets(config).items()
+    }
+
+
+def _held_out_sets(config: RunConfig) -> dict[str, TaskSet]:
     check_gold = load_rules(config.reward).check_gold
-    sets = [
-        load_tasks(f"evaluation.tasks.{name}", tasks, config.skip_bad_rows, check_gold)
+    skip, turns = config.skip_bad_rows, config.evaluation.max_turns
+    return {
+        name: load_tasks(f"evaluation.tasks.{name}", tasks, skip, check_gold, turns)
         for name, tasks in config.evaluation.tasks.items()
-    ]
-    return held_out(sets, config.evaluation.num_tasks)
+    }
 
 
 def load_tasks(
-    key: str, config: TasksConfig, skip_bad_rows: bool, check_gold: GoldCheck
+    key: str,
+    config: TasksConfig,
+    skip_bad_rows: bool,
+    check_gold: GoldCheck,
+    max_turns: int = 1,
 ) -> TaskSet:
     """The tasks of the set that `key` ("stages.rl.tasks.finqa") names.
 
     A source of one's own is called with `split`, with `path` where it is set, and with `args`.
-    Raises `ConfigError` for a wrong name or keyword, `DataError` for an unusable file or row.
+    Raises `ConfigError` for a wrong name or keyword, and for tasks that are played with tools where
+    `max_turns` leaves no turn for them; `DataError` for an unusable file or row.
     """
     target = resolve(config.source, TASK_SOURCES, f"{key}.source")
     given: dict[str, Any] = {"split": config.split}
@@ -64,7 +83,17 @@ def load_tasks(
     if _reads_file(config.source):
         given |= _file_arguments(config, skip_bad_rows, check_gold)
     tasks: TaskSet = _make(target, config.args, given, key)
+    _check_played(key, tasks, max_turns)
     return tasks
+
+
+def _check_played(key: str, tasks: TaskSet, max_turns: int) -> None:
+    if not len(tasks) or is_plain(first := tasks[0]):
+        return
+    resolve(first.env, {}, f"{key}: env of task {first.id}")
+    if max_turns < 2:
+        stage = key.partition(".tasks.")[0]
+        raise ConfigError(f"{key} is played with tools: set {stage}.max_turns over 1")
 
 
 def load_demonstrations(
@@ -81,8 +110,9 @@ def load_demonstrations(
     target = resolve(config.source, DEMONSTRATION_SOURCES, f"{key}.source")
     args = dict(config.args)
     given: dict[str, Any] = {"thinking_share": thinking_share}
-    if config.source == "finance":
-        shares = {name: args.pop(name) for name in ("step_share",) if name in args}
+    if config.source == "finance" or config.source in ENVIRONMENTS:
+        own = ("tool_share",) if config.source in ENVIRONMENTS else ("step_share",)
+        shares = {name: args.pop(name) for name in own if name in args}
         tasks = resolve(config.source, TASK_SOURCES, f"{key}.source")
         given["tasks"] = _make(tasks, args, {"split": config.split}, key)
         args = shares

@@ -142,9 +142,8 @@ def train(directory: Path, seed: int, steps: int) -> None:
     )
     for step in range(steps):
         taught = (lessons[i] for i in range(step * BATCH, (step + 1) * BATCH))
-        samples = tuple(
-            demonstration_sample(*renderer.render_demonstration(d), 1.0) for d in taught
-        )
+        turns = (renderer.render_demonstration(demonstration) for demonstration in taught)
+        samples = tuple(demonstration_sample(turn, 1.0) for turn in turns)
         result = learner.step(Batch(samples, learning_rate(stage, step)))
         if step % 20 == 0:
             print(f"step {step} loss {result.loss:.4f}", flush=True)

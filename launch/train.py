@@ -30,6 +30,7 @@ from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.console import Console, log_dir, quiet_output
 from launch.control import Command, controlled
+from launch.figures import last_status
 from launch.fleets import Fleets
 from launch.guidance import check_curriculum, load_guidance
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
@@ -49,9 +50,8 @@ from rl.checkpoint import (
     load_state,
 )
 from rl.controller import is_finished
-from rl.jsonl import read_log
 from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
-from rl.tracking import EVENTS, FileTracker, next_attempt, outside_sinks
+from rl.tracking import FileTracker, next_attempt, outside_sinks
 
 CONFIG = "config.yaml"
 INTERRUPTED = 130
@@ -290,7 +290,7 @@ def _checkpoint_to_resume(run_dir: Path, resume: bool) -> Checkpoint | None:
         if checkpoint is None:
             raise ConfigError(f"{run_dir} has no checkpoint to resume from; start without --resume")
         return checkpoint
-    if has_checkpoint(run_dir / CHECKPOINTS) or _last_status(run_dir) == "done":
+    if has_checkpoint(run_dir / CHECKPOINTS) or last_status(run_dir) == "done":
         raise ConfigError(
             f"{run_dir} holds an earlier run: continue it with --resume, move it aside with --new, "
             "or choose another name=..."
@@ -304,13 +304,7 @@ def _is_finished(setup: Setup) -> bool:
     state = setup.state
     tokens = state.ledger.get("generated_tokens", 0) if state else 0
     trained = state is not None and state.stage == name and is_finished(stage, state.step, tokens)
-    return trained and _last_status(setup.run_dir) == "done"
-
-
-def _last_status(run_dir: Path) -> str:
-    """How the last attempt that came to an end did so, "" if none did."""
-    ends = [event for event in read_log(run_dir / EVENTS) if event["kind"] == "run_end"]
-    return str(ends[-1]["status"]) if ends else ""
+    return trained and last_status(setup.run_dir) == "done"
 
 
 def _free_name(run_dir: Path) -> Path:

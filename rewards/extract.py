@@ -13,15 +13,38 @@ SHORT_REPLY_CHARS = 200
 _PHRASE_WINDOW = 1000  # an answer phrase is searched in the end of a reply only
 
 _BRACE = re.compile(r"[{}]")
+_TAGS = (("<answer>", "</answer>"), ("<ANSWER>", "</ANSWER>"), ("<Answer>", "</Answer>"))
 _PHRASE = re.compile(
-    r"(?:\banswer[\"'*_]*\s*(?:is|are|was|=|:|：)|答案\s*(?:是|为|:|：)|答え(?:は|:|：)|####)[\s:*\"'=]*",
+    r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*(?:is|are|was|=|:|：)"
+    r"|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
+    r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)"
+    r"|(?:(?<!错误)(?<!错误的)答案|正确选项)\s*(?:是|为|:|：|选择?)"
+    r"|答え(?:は|:|：)|(?:故|应|应该|因此|所以|本题)选择?[:：]?|####)[\s:：*\"'=]*",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.。](?=\s|$)[^0-9]*$")
-_STATEMENT = re.compile(
-    r".*(?:\b(?:is|was|are|were|equals)\b|[=:：是为])(.+)", re.IGNORECASE | re.DOTALL
+_PHRASE_WORDS = ("answer", "option", "choice", "答案", "答え", "选", "####")
+_RESTATED = re.compile(
+    r"^(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:)|(?:最终)?答案\s*(?:是|为|:|：))\s*",
+    re.IGNORECASE,
 )
-_HEDGE = re.compile(r"\b(?:or|either|between|maybe|perhaps)\b|或", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
+_SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
+_STATEMENT = re.compile(
+    r"\A(?!\s*[0-9.]+\s*[:：]\s*[0-9.]+\s*\Z).*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_CHANGE = re.compile(
+    r".*\b((?:decreased|declined|dropped|fell|increased|rose|grew)\s+by\s.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_HEDGE = re.compile(
+    r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
+    r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
+    r"|=/=|\\not\b|\bnot\s*[=:]",
+    re.IGNORECASE,
+)
+_NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
+_OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:or|或)\s*\$?\s*$")
 
 
 class Source(StrEnum):
@@ -54,17 +77,22 @@ def extract_answer(reply: str) -> Answer:
     if reply.find("<think>", max(end_of_think, 0)) >= 0:
         return Answer("", Source.UNCLOSED_THINK)
     start = end_of_think + len("</think>") if end_of_think >= 0 else 0
-    box = reply.rfind("\\boxed{", start)
+    box = max(reply.rfind("\\boxed{", start), reply.rfind("\\boxed {", start))
     if box >= 0:
-        return _found(_balanced(reply, box + len("\\boxed{")), Source.BOXED)
-    tag = reply.rfind("<answer>", start)
-    if tag >= 0:
-        inner, closing, _ = reply[tag + 8 : tag + 8 + MAX_ANSWER_CHARS].partition("</answer>")
-        return _found(inner if closing else "", Source.TAG)
+        if "}" in reply[max(box - 9, start) : box] and _hedges(reply, start, box):
+            return Answer("", Source.NONE)
+        return _found(_balanced(reply, reply.index("{", box) + 1), Source.BOXED)
+    has_tags = reply.rfind(">", start) >= 0
+    for opening, closing in _TAGS if has_tags else ():
+        tag = reply.rfind(opening, start)
+        if tag >= 0:
+            begin = tag + len(opening)
+            inner, found, _ = reply[begin : begin + MAX_ANSWER_CHARS].partition(closing)
+            return _found(inner if found else "", Source.TAG)
     text = reply[start:].strip()
     window = text[-_PHRASE_WINDOW:]
-    if phrases := list(_PHRASE.finditer(window)):
-        return _found(window[phrases[-1].end() :].partition("\n")[0].rstrip("}"), Source.PHRASE)
+    if phrase := _last_phrase(window):
+        return _found(window[phrase.end() :].partition("\n")[0].rstrip("}"), Source.PHRASE)
     return _found(text if len(text) <= SHORT_REPLY_CHARS else "", Source.REPLY)
 
 
@@ -72,22 +100,60 @@ def number_candidates(answer: Answer) -> list[str]:
     """The texts in which an answer may state its number, best first.
 
     The answer as it stands; then, where it is prose and not a box or a tag, its first sentence
-    when no digit follows it, and what follows the last "is" or "=" unless the prose hedges.
+    when no digit follows it, and what follows the last "is" or "=", or "fell by", unless the prose
+    hedges. After an answer phrase only the sentence of the phrase counts.
     """
+    text = answer.text
     if answer.source in (Source.BOXED, Source.TAG):
-        equation = answer.text.rpartition("=")
-        return [answer.text, equation[2]] if equation[1] else [answer.text]
-    candidates = [answer.text]
-    sentence = _SENTENCE_END.sub("", answer.text)
-    if sentence != answer.text:
+        if "=" not in text and "≈" not in text and "approx" not in text:
+            return [text]
+        statement = None if _HEDGE.search(text) else _STATEMENT.fullmatch(text)
+        return [text, statement[1]] if statement else [text]
+    candidates = [text]
+    sentence = _SENTENCE_END.sub("", text)
+    if sentence != text:
         candidates.append(sentence)
-    if not _HEDGE.search(answer.text) and (statement := _STATEMENT.search(sentence)):
+    if _HEDGE.search(text) or (
+        answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence) is not None
+    ):
+        return candidates
+    if statement := _STATEMENT.search(sentence):
         candidates.append(statement[1])
+    if not _NEGATION.search(sentence) and (change := _CHANGE.search(sentence)):
+        candidates.append(change[1])
     return candidates
+
+
+def list_candidates(answer: Answer) -> list[str]:
+    """The texts in which an answer may state a list: all of it, or what follows the last "are"."""
+    marked = answer.source in (Source.BOXED, Source.TAG)
+    if marked or _HEDGE.search(answer.text) or _NEGATION.search(answer.text):
+        return [answer.text]
+    statement = _STATEMENT.search(answer.text)
+    return [answer.text, statement[1]] if statement else [answer.text]
+
+
+def _hedges(reply: str, start: int, box: int) -> bool:
+    """Whether the last box is one of two that "or" joins."""
+    return _OR_ANOTHER_BOX.search(reply, max(box - 20, start), box) is not None
+
+
+def _last_phrase(text: str) -> re.Match[str] | None:
+    """The last answer phrase, looked for around the last of its words before anywhere else."""
+    lower = text.lower()
+    word = max(lower.rfind(word) for word in _PHRASE_WORDS)
+    if word < 0:
+        return None
+    phrases = [*_PHRASE.finditer(text, max(word - 8, 0))] or [*_PHRASE.finditer(text)]
+    return phrases[-1] if phrases else None
 
 
 def _found(text: str, source: Source) -> Answer:
     text = text.strip()
+    if source is Source.TAG or source is Source.BOXED:
+        text = _RESTATED.sub("", text, count=1)
+    if len(text) > SHORT_REPLY_CHARS:  # long runs of blanks would make later searches quadratic
+        text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     return Answer(text, source) if text else Answer("", Source.NONE)
 
 

@@ -7,20 +7,26 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
+from rewards.choices import LATEX_TEXT, NO, YES, is_choice_gold, read_choices, read_yes_no
+from rewards.dates import Day, read_day
 from rewards.numbers import Quantity, parse_quantity
+from rewards.numerals import to_ascii
+from rewards.units import COUNTED, CURRENCIES, PERCENTS, SCALES
 
 
 class Number(NamedTuple):
     """One number; `alternatives` are other forms of it ("$ 386797190 or $ 386.8 million").
 
     `is_year` marks a bare four-digit year, which no tolerance may blur into the year before;
-    `is_fraction` a gold that is itself written as a fraction ("1/3").
+    `is_fraction` a gold that is itself written as a fraction ("1/3"); `is_computed` one with four
+    decimals or more, as an executed program leaves it.
     """
 
     quantity: Quantity
     is_year: bool = False
     alternatives: tuple[Quantity, ...] = ()
     is_fraction: bool = False
+    is_computed: bool = False
 
 
 class Range(NamedTuple):
@@ -36,16 +42,16 @@ class Choices(NamedTuple):
     letters: frozenset[str]
 
 
-class Day(NamedTuple):
-    year: int
-    month: int
-    day: int
-
-
 class Text(NamedTuple):
     """Text in normal form: NFKC, lower case, no punctuation, no articles, single spaces."""
 
     normal: str
+
+
+class Expression(NamedTuple):
+    """LaTeX beyond numbers and text, which only a computer algebra system can compare."""
+
+    latex: str
 
 
 class Items(NamedTuple):
@@ -53,27 +59,24 @@ class Items(NamedTuple):
     ordered: bool
 
 
-Gold = Number | Range | YesNo | Choices | Day | Text | Items
+Gold = Number | Range | YesNo | Choices | Day | Text | Expression | Items
 
+KINDS = ("number", "yes_no", "choice", "date", "text", "expression")
+"""What a task may declare its gold to be, where reading it would guess wrong."""
+
+MAX_RANGE_CHARS = 80
+
+_LATEX_COMMAND = re.compile(r"\\[a-zA-Z]+|[\^_]\{")
+_UNIT_WORDS = SCALES.keys() | PERCENTS.keys() | CURRENCIES.keys() | COUNTED.keys()
 _NOTHING = frozenset(("", "nan", "inf", "infinity", "none", "null", "na"))
-_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+_COMPUTED = re.compile(r"-?[0-9]+\.[0-9]{4,}")
+_YEAR = re.compile(r"(?:[a-z]+\s*){0,3}(?:19|20)[0-9]{2}\s?(?:年度?)?", re.IGNORECASE)
+_YEAR_AND_WORD = re.compile(r"(?:[a-z]+\s+)*(?:19|20)[0-9]{2}\s+([a-z]+).*", re.IGNORECASE)
 _RANGE = re.compile(
-    r"(?:from\s+|between\s+)?(.*?[^\s-])\s*(?:\bto\b|\band\b|-|–|—|至|到)\s*(.+)", re.IGNORECASE
-)
-_YES = ("yes", "true", "是的", "是", "对", "正确", "はい")  # longer words before their beginnings
-_NO = ("no", "false", "不是", "否", "错误", "错", "不对", "不正确", "いいえ")
-_YES_NO = re.compile(
-    rf"(?:({'|'.join(_YES)})|({'|'.join(_NO)}))"
-    r"(?![a-z\u3040-\u30ff\u4e00-\u9fff])(?!\s*(?:or|and|/|或)\b)",
+    r"(?:between\s+(.+?)\s+and|(?:from\s+)?(.*?[^\s-])\s*(?:\b(?:to|through)\b|-|–|—|~|～|至|到))"
+    r"\s*(.+)",
     re.IGNORECASE,
 )
-_LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_CHOICES_GOLD = re.compile(r"[A-H](?:\s*[;,、]\s*[A-H])*")
-_CHOICES = re.compile(r"[(（]?([A-H](?:\s*[;,、]?\s*[A-H])*)[)）]?\.?")
-_CHOICE_WITH_TEXT = re.compile(
-    r"[(（]?([A-H])[)）]?(?:[.．、:：]|\s)(?!\s*(?:or|and|或|和|[;,/])).*", re.DOTALL
-)
-_DAY = re.compile(r"([12][0-9]{3})\s*[-/.年]\s*([0-9]{1,2})\s*[-/.月]\s*([0-9]{1,2})\s*日?")
 _PUNCTUATION = re.compile(r"[^\w\s%$€£¥.+-]|\.(?![0-9])|(?<![\w])-(?![0-9])|_")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
@@ -81,24 +84,47 @@ _OR = re.compile(r"\s+or\s+")
 
 
 @lru_cache(maxsize=65536)
-def read_gold(text: str) -> Gold | None:
-    """What a gold string is; None when nothing can ever equal it (empty, NaN, infinite, "None").
+def read_gold(text: str, kind: str = "") -> Gold | None:
+    """What a gold string is; None when nothing can ever equal it (empty, NaN, infinite, "None"),
+    or when it is not of the `kind` that is declared (one of KINDS; "" reads whatever it is).
 
     "10000;-8000" is an ordered list when one of its parts is a number, "A;D" a set of choices.
     """
     text = text.strip()
     if normalise(text) in _NOTHING:
         return None
-    if _CHOICES_GOLD.fullmatch(text):
-        return Choices(frozenset(re.findall("[A-H]", text)))
-    if text.lower() in _YES or text.lower() in _NO:
-        return YesNo(text.lower() in _YES)
+    if kind:
+        return _read_kind(text, kind)
+    if is_choice_gold(text):
+        return Choices(read_choices(text))
+    if text.lower() in YES or text.lower() in NO:
+        return YesNo(text.lower() in YES)
     parts = re.split("[;；]", text)
     if len(parts) > 1:
         golds = tuple(gold for part in parts if (gold := read_gold(part)))
         if len(golds) == len(parts) and any(isinstance(gold, Number) for gold in golds):
             return Items(golds, ordered=True)
+    if _LATEX_COMMAND.search(LATEX_TEXT.sub("", text)) and not _read_number(text):
+        return Expression(text)
     return _read_number(text) or read_day(text) or read_range(text) or Text(normalise(text))
+
+
+def _read_kind(text: str, kind: str) -> Gold | None:
+    match kind:
+        case "number":
+            return _read_number(text)
+        case "yes_no":
+            said = read_yes_no(text)
+            return None if said is None else YesNo(said)
+        case "choice":
+            letters = read_choices(text)
+            return Choices(letters) if letters else None
+        case "date":
+            return read_day(text)
+        case "text":
+            return Text(normalise(text))
+    assert kind == "expression", kind
+    return Expression(text)
 
 
 def _read_number(text: str) -> Number | None:
@@ -106,47 +132,32 @@ def _read_number(text: str) -> Number | None:
     quantities = tuple(form for form in forms if form)
     if not quantities or len(quantities) != len(forms):
         return None
-    if _YEAR.match(text) and not _YEAR.fullmatch(text) and len(text.split()) > 1:
+    if (name := _YEAR_AND_WORD.fullmatch(text)) and name[1].lower() not in _UNIT_WORDS:
         return None  # "2018 annual report" is a name, not a number with a unit
+    if text.isascii() and not (digits := to_ascii(text)).isdigit() and digits != text:
+        return None  # and so is "One Liberty Plaza"
     first = quantities[0]
-    if "亿" in text and not first.currency:
-        first = first._replace(
-            currency="CNY"
-        )  # an amount in 亿 is in yuan unless it says otherwise
+    if "亿" in text and not first.unit:
+        first = first._replace(unit="CNY")  # an amount in 亿 is in yuan unless it says otherwise
     is_fraction = any(parse_quantity(form, fractions=False) is None for form in _OR.split(text))
-    return Number(first, bool(_YEAR.fullmatch(text)), quantities[1:], is_fraction)
-
-
-def read_yes_no(text: str) -> bool | None:
-    """The verdict a text begins with: "No, not yes" -> False; "yesterday" -> None."""
-    match = _YES_NO.match(_LATEX_TEXT.sub(r"\1", text).strip(" *\"'`"))
-    return None if match is None else match[1] is not None
-
-
-def read_choices(text: str) -> frozenset[str]:
-    """The option letters a text states: "(B)", "B. 750", "A, D"; empty when none is clear."""
-    text = _LATEX_TEXT.sub(r"\1", text).strip(" *\"'`")
-    if match := _CHOICES.fullmatch(text):
-        return frozenset(re.findall("[A-H]", match[1]))
-    match = _CHOICE_WITH_TEXT.fullmatch(text)
-    return frozenset(match[1]) if match else frozenset()
-
-
-def read_day(text: str) -> Day | None:
-    match = _DAY.fullmatch(text.strip())
-    return Day(int(match[1]), int(match[2]), int(match[3])) if match else None
+    is_year = first.unit in ("", "year") and _YEAR.fullmatch(text) is not None
+    is_computed = _COMPUTED.fullmatch(text) is not None
+    return Number(first, is_year, quantities[1:], is_fraction, is_computed)
 
 
 def read_range(text: str) -> Range | None:
     """Two numbers with "to" or a dash between them, a unit after the second at most."""
-    match = _RANGE.fullmatch(text.strip()) if len(text) <= 80 else None
-    low, high = (parse_quantity(match[1]), parse_quantity(match[2])) if match else (None, None)
+    text = LATEX_TEXT.sub(r"\1", text[: MAX_RANGE_CHARS + 1]).strip()
+    match = _RANGE.fullmatch(text) if len(text) <= MAX_RANGE_CHARS else None
+    if match is None:
+        return None
+    low, high = parse_quantity(match[1] or match[2]), parse_quantity(match[3])
     return Range(low, high) if low and high else None
 
 
 def normalise(text: str) -> str:
     """The normal form in which texts are compared. "The  Annual-basis." -> "annual-basis"."""
-    text = _LATEX_TEXT.sub(r"\1", text).replace("\\", "")
+    text = LATEX_TEXT.sub(r"\1", text).replace("\\", "")
     text = unicodedata.normalize("NFKC", text).lower().replace("−", "-").replace("’", "'")
     text = _THOUSANDS.sub("", text)
     words = _PUNCTUATION.sub(" ", text)

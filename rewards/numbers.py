@@ -13,7 +13,8 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-from rewards.numerals import to_ascii
+from rewards.numerals import NUMBER_WORDS, to_ascii
+from rewards.units import COUNTED, CURRENCIES, DECREASES, FILLERS, PERCENTS, REFUSED, SCALES, STOPS
 
 MAX_CHARS = 160
 MAX_WORDS = 4
@@ -22,91 +23,109 @@ MAX_WORDS = 4
 class Quantity(NamedTuple):
     """A number as written. `number * scale` is its value; `scale` 1.0: no scale was stated.
 
+    `unit` is a currency or a thing counted, "" where none of them is stated.
+
     Example: "-$12.6 million" -> Quantity(-12.6, 1e6, False, "$"), "26.8%" -> (26.8, 0.01, True).
     """
 
     number: float
     scale: float = 1.0
     percent: bool = False
-    currency: str = ""
+    unit: str = ""
 
     @property
     def value(self) -> float:
         return self.number * self.scale
 
+    @property
+    def is_money(self) -> bool:
+        return self.unit in _CURRENCY_UNITS
 
-_SCALES = {
-    "hundred": 1e2, "hundreds": 1e2, "k": 1e3, "thousand": 1e3, "thousands": 1e3, "lakh": 1e5,
-    "m": 1e6, "mm": 1e6, "mn": 1e6, "mil": 1e6, "million": 1e6, "millions": 1e6, "crore": 1e7,
-    "b": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9, "tn": 1e12, "trillion": 1e12,
-    "trillions": 1e12, "百": 1e2, "千": 1e3, "万": 1e4, "萬": 1e4, "百万": 1e6, "亿": 1e8,
-    "億": 1e8, "兆": 1e12,
-}  # fmt: skip
-_PERCENTS = {
-    "%": 1e-2, "percent": 1e-2, "percents": 1e-2, "pct": 1e-2, "percentage": 1e-2, "pp": 1e-2,
-    "百分点": 1e-2, "‰": 1e-3, "‱": 1e-4, "bp": 1e-4, "bps": 1e-4, "基点": 1e-4, "成": 1e-1,
-}  # fmt: skip
-_CURRENCIES = {
-    "$": "$", "us$": "USD", "usd": "USD", "hk$": "HKD", "hkd": "HKD", "a$": "AUD", "aud": "AUD",
-    "c$": "CAD", "cad": "CAD", "s$": "SGD", "sgd": "SGD", "nt$": "TWD", "€": "EUR", "eur": "EUR",
-    "£": "GBP", "gbp": "GBP", "¥": "", "jpy": "JPY", "cny": "CNY", "rmb": "CNY", "₹": "INR",
-    "inr": "INR", "rs": "INR", "chf": "CHF", "rm": "MYR", "₩": "KRW", "krw": "KRW", "元": "CNY",
-    "人民币": "CNY", "美元": "USD", "港元": "HKD", "港币": "HKD", "欧元": "EUR", "日元": "JPY",
-    "円": "JPY", "dollars": "$", "dollar": "$", "euros": "EUR", "yuan": "CNY", "yen": "JPY",
-}  # fmt: skip
-# Words after a number that make it something else than one number with a unit.
-_REFUSED = {
-    "(", ")", ".", "or", "and", "to", "not", "no", "but", "nor", "if", "maybe", "perhaps", "either",
-    "between", "is", "isn't", "are", "was", "wrong", "incorrect", "true", "false", "loss", "plus",
-    "minus", "times", "from", "than", "vs", "versus",
-}  # fmt: skip
-_FILLERS = {"/", ",", "个"}
-_DECREASES = {"decrease", "decline", "drop", "fall", "reduction", "减", "減"}
 
-_PLAIN = re.compile(r"(-?)(\$?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?)(%?)")
+_CURRENCY_UNITS = frozenset(CURRENCIES.values())
+_PLAIN = re.compile(r"(-?)(\$?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?)(%?)\.?")
+_CODES = "|".join(word for word in CURRENCIES if len(word) == 3 and word.isalpha())
 _CURRENCY_MARK = (
-    r"(?:(?:us|hk|nt|[acs])?\$|[€£¥₹₩]|(?:usd|hkd|aud|cad|sgd|eur|gbp|jpy|cny|rmb|inr|chf|krw)\b"
+    rf"(?:(?:us\s{{0,2}}|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
     r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])|人民币)"
 )
 _DIGITS = (
-    r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![,0-9])|[0-9]{1,3}(?:[ '’][0-9]{3})+(?![0-9])|[0-9]{1,40})"
-    r"(?:\.[0-9]{1,40})?|\.[0-9]{1,40}"
+    r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![,0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![,0-9])"
+    r"|[0-9]{1,3}(?:[ '’][0-9]{3})+(?![0-9])|[0-9]{1,40})(?:\.[0-9]{1,40})?|\.[0-9]{1,40}"
 )
 _NUMBER = re.compile(
     rf"(?P<sign>[-+△▲])?\s*(?P<currency>{_CURRENCY_MARK})?\s*(?P<sign2>-)?\s*(?P<open>\()?\s*"
     rf"(?P<currency2>{_CURRENCY_MARK})?\s*(?P<sign3>-)?(?P<digits>{_DIGITS})"
     r"(?:e(?P<exponent>[-+]?[0-9]{1,3}(?![0-9]))|\s*/\s*(?P<divisor>[0-9]{1,20})(?![0-9]))?(?P<rest>.*)",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE | re.DOTALL | re.ASCII,
 )
+_CJK_UNITS = sorted(
+    {w for table in (SCALES, PERCENTS, CURRENCIES) for w in table if not w.isascii()}
+    | {"个", "個"},
+    key=len,
+    reverse=True,
+)
+_REMARK_WORD = re.compile(rf"{'|'.join(_CJK_UNITS)}|\S+")
 _TOKEN = re.compile(
-    r"\s*(百分点|百万|基点|美元|港元|港币|欧元|日元|人民币|个|[%‰‱$€£¥₹₩百千万萬亿億兆成元円]"
-    r"|[减減]|[A-Za-z]+(?:['’-][A-Za-z]+)*|[\u3040-\u30ff\u4e00-\u9fff]+|[()/.,])"
+    rf"\s*({'|'.join(_CJK_UNITS)}|[%$×]|[A-Za-z]+(?:['’-][A-Za-z]+)*"
+    r"|[\u3040-\u30ff\u4e00-\u9fff]+|[()/.,])"
 )
 _LEAD_IN = re.compile(
-    r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|in|for|the|year|fiscal|fy)(?![a-z])"
-    r"|[~≈]|大约|约)\s*",
+    r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
+    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
+    r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
 _VERBAL_SIGN = re.compile(
-    r"(?:an?\s+)?(?:(decrease|decline|drop|fall|reduction)|increase|rise|gain|total)\s+of\s+"
-    r"|(minus|negative)\s+",
+    r"(?:an?\s+)?(?:(?P<fall>decrease|decline|drop|fall|reduction|(?:net\s+)?loss)|increase|rise|gain|growth|total)"
+    r"\s+of\s+"
+    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down)|increased|rose|grew|gained|up)"
+    r"\s+(?:by\s+)?"
+    r"|(?:同比|环比|较上年)?(?:(?P<down>下降|减少|減少|下跌|下滑|降低|净?亏损?|跌|赤字)|增长|增加|上升|上涨|増加|上昇)"
+    r"(?:了|至少)?\s*|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
     re.IGNORECASE,
 )
-_REMARK = re.compile(r"(?!.*\b(?:or|not|maybe)\b)[^()]*\)\s*", re.IGNORECASE | re.DOTALL)
+_WHEN = re.compile(
+    r"(?<=[^\s])\s+(?:in|for|during|as of|at the end of)\s+(?:the\s+)?"
+    r"(?:fiscal\s+)?(?:year\s+|fy\s*)?(?:19|20)[0-9]{2}$",
+    re.IGNORECASE,
+)
+_TO_ONE = re.compile(r"(?<=[0-9])\s*(?::|\bto\b)\s*1(?:\.0)?$")
+_REMARK = re.compile(
+    r"(?!.*(?:\b(?:or|not|maybe|perhaps|possibly|wrong|incorrect|false|unless|if|but|could|might|should"
+    r"|actually|alternatively|either|unsure|uncertain|guess|corrected|at (?:least|most)|bound)\b"
+    r"|n't|\?|不|错))([^()]*)\)\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_UNIT_REMARK = re.compile(r"\(([^()]{1,30})\)$")
+_FALLEN = re.compile(
+    r"\s*(?:an?\s+)?(?:net\s+)?(?:(?:decrease|decline|drop|fall|reduction|loss|negative)\b"
+    r"|下降|减少|減少|净?亏损|[负减減][数值]?\))",
+    re.IGNORECASE,
+)
 _SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
-_SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE)
-_CJK_OR = re.compile("[或不到至和]")
+_SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
+_CJK_REFUSED = re.compile(
+    "[或不到至和减減降跌亏損损非无無超多]|余(?!额)|以[上下内外]|未[满満]|ない|ません"
+)
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
+_DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
 _SPACED_POINT = re.compile(r"(?<=[0-9]) ([.,]) (?=[0-9])")
 _LITERAL_NEWLINE = re.compile(r"(?:\\+n\s*)+$")
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _LATEX_MATH = re.compile(r"\s*\\[(\[]\s*(.*?)\s*\\[)\]]\.?\s*", re.DOTALL)
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _POWER_OF_TEN = re.compile(
-    r"\s*(?:\\times|\\cdot|[×x*])\s*10\s*\^\s*(?:\{([-+]?[0-9]+)\}|([-+]?[0-9]+)(?![\^*0-9]))"
+    r"\s*(?:\\times|\\cdot|[×x*])\s*10\s*(?:\^|\*\*)\s*"
+    r"(?:\{([-+]?[0-9]+)\}|([-+]?[0-9]+)(?![\^*0-9]))"
 )
-_LATEX_SPACE = re.compile(r"\\(?:[,;:! ]|left|right|quad|displaystyle|approx)|\\(?=[$%()#&])")
-_MINUS = str.maketrans({"−": "-", "–": "-", "—": "-", "﹣": "-", "‐": "-", "‑": "-", "\u00a0": " "})
+_LATEX_SPACE = re.compile(r"\\(?:[,;: ]|q?quad)|(?<=[0-9%$])~(?![0-9])")
+_LATEX_NOTHING = re.compile(r"\\(?:!|left|right|displaystyle|approx)|\\(?=[$%()#&])")
+_BOLD = re.compile(r"(?<![0-9*])\*\*([^*]{1,60})\*\*(?![0-9*])")
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
+_FROM_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
+_MINUS = str.maketrans({**dict.fromkeys("−–—﹣‐‑", "-"), "\u00a0": " ", "\u202f": " "})
+_EDGES = " \t\r\n\f\v*`\"'“”‘’「」\u200b\u2060\ufeff\u3000"
 
 
 def parse_quantity(text: str, fractions: bool = True) -> Quantity | None:
@@ -131,11 +150,12 @@ def parse_quantity(text: str, fractions: bool = True) -> Quantity | None:
         divisor = float(match["divisor"])
         number = number / divisor if divisor else math.nan
     signs = [sign for sign in match.group("sign", "sign2", "sign3", "open") if sign]
-    if len(signs) > 1 or not math.isfinite(number):
+    if len(signs) > 1 or not math.isfinite(number) or (number == 0 and digits.strip("0.")):
         return None
     if is_decrease or (signs and signs[0] != "+"):
         number = -number
-    currency = _CURRENCIES[(match["currency"] or match["currency2"] or "¥").lower().rstrip(".")]
+    mark = match["currency"] or match["currency2"]
+    currency = CURRENCIES["".join(mark.lower().split()).rstrip(".")] if mark else ""
     return _with_suffix(number, match["rest"], bool(match["open"]), currency)
 
 
@@ -147,27 +167,36 @@ def _tidy(text: str) -> tuple[str, bool]:
         text = _LATEX_MATH.sub(r"\1", text)
         text = _LATEX_TEXT.sub(r"\1", text)
         text = _LATEX_FRACTION.sub(r"\1/\2", text)
-    text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
-    text = _LATEX_SPACE.sub("", text).replace("{,}", ",")
     if not text.isascii():
+        text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_FROM_SUPERSCRIPT)}}}", text)
+        if any(unicodedata.category(char) == "No" for char in text):
+            return "", False  # "1½" would come out as 11/2, "①" as 1
         text = unicodedata.normalize("NFKC", text)
-    text = text.strip().strip("*`\"'“”").strip()
-    if len(text) > 2 and text[0] == text[-1] == "$":
-        text = text[1:-1].strip()
-    text = _SPELLING.sub(lambda m: _SPELLINGS[m[0].lower()], text.rstrip(".。,，;"))
+    text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
+    text = _LATEX_NOTHING.sub("", _LATEX_SPACE.sub(" ", text)).replace("{,}", ",")
+    text = _BOLD.sub(r"\1", text).strip(_EDGES)
+    if len(text) > 2 and text[0] + text[-1] in ("$$", "{}"):
+        text = text[1:-1].strip("$ ")
+    text = text[:-1] if text.endswith((".", "。", ",", ";")) else text
+    text = _SPELLING.sub(lambda m: _SPELLINGS[m[0].lower()], text.rstrip())
     while lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :]
     verbal = _VERBAL_SIGN.match(text)
     text = text[verbal.end() :] if verbal else text
+    text = _TO_ONE.sub("", _WHEN.sub("", text))
     text = _SPACED_POINT.sub(r"\1", text)
+    text = _DOT_GROUPS.sub(lambda m: m[0].replace(".", ""), text)
     text = _DECIMAL_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", text)
-    return to_ascii(text), bool(verbal and (verbal[1] or verbal[2]))
+    sign = text[:1] if text[:1] in ("-", "△", "▲") else ""
+    is_decrease = bool(verbal and any(verbal.group("fall", "fell", "down", "minus")))
+    body = text[len(sign) :].strip()
+    return (sign + to_ascii(body) if body else ""), is_decrease and not sign
 
 
-def _with_suffix(number: float, rest: str, is_open: bool, currency: str) -> Quantity | None:
+def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity | None:
     """Read what follows the digits: scale, percent, currency, unit words, a closing remark."""
-    scale, percent, num_words, position = 1.0, False, 0, 0
-    rest = rest.rstrip()
+    scale, percent, num_words, position, names_unit = 1.0, False, 0, 0, True
+    rest = _without_brackets(rest.rstrip())
     while position < len(rest):
         token = _TOKEN.match(rest, position)
         if token is None:
@@ -175,23 +204,59 @@ def _with_suffix(number: float, rest: str, is_open: bool, currency: str) -> Quan
         word, position = token[1].lower(), token.end()
         if word == ")" and is_open:
             is_open = False
-        elif word == "(" and not is_open and _REMARK.fullmatch(rest, position):
+        elif word == "(" and not is_open and (remark := _REMARK.fullmatch(rest, position)):
+            if _names_another(remark[1], number, scale, percent):
+                return None
+            number = -abs(number) if _FALLEN.match(rest, position) else number
             break
-        elif word in _PERCENTS and scale == 1.0:
-            scale, percent = _PERCENTS[word], True
-        elif word in _SCALES and not percent and not num_words:
-            scale *= _SCALES[word]
-        elif word in _CURRENCIES:
-            currency = _CURRENCIES[word] or currency
-        elif word in _DECREASES:
+        elif word in PERCENTS and not percent:
+            if scale != 1.0:
+                return None
+            scale, percent = PERCENTS[word], True
+        elif word in SCALES and not percent and not num_words:
+            scale *= SCALES[word]
+        elif word in CURRENCIES:
+            if names_unit and unit in ("", "$", "¥"):
+                unit = CURRENCIES[word]
+        elif word in DECREASES:
             number = -abs(number)
-        elif word in _SCALES or word in _REFUSED or _CJK_OR.search(word) or num_words == MAX_WORDS:
+        elif (
+            word in SCALES
+            or word in REFUSED
+            or word in NUMBER_WORDS
+            or (len(word) == 1 and word.isalpha() and word.isascii() and word not in "xa")
+            or num_words == MAX_WORDS
+            or _CJK_REFUSED.search(word)
+        ):
             return None
-        elif word not in _FILLERS:
-            num_words += 1
+        else:
+            if names_unit and not unit:
+                unit = COUNTED.get(word, "")
+            num_words += word not in FILLERS
+        names_unit = names_unit and word not in STOPS
     if is_open or not math.isfinite(number * scale):
         return None
-    return Quantity(number, scale, percent, currency)
+    return Quantity(number, scale, percent, unit)
+
+
+def _without_brackets(rest: str) -> str:
+    """ "94 (in millions)" says the same as "94 millions"; other remarks stay as they are."""
+    if not rest.endswith(")") or not (remark := _UNIT_REMARK.search(rest)):
+        return rest
+    words = [w for w in _REMARK_WORD.findall(remark[1].lower()) if w not in ("in", "of", "us")]
+    if not all(word in SCALES or word in PERCENTS or word in CURRENCIES for word in words):
+        return rest
+    return f"{rest[: remark.start()]} {' '.join(words)}"
+
+
+def _names_another(remark: str, number: float, scale: float, percent: bool) -> bool:
+    """Whether a remark is a second number of the same kind, "94 (188)", and no year."""
+    match = _PLAIN.fullmatch(remark.strip())
+    if match is None or bool(match[4]) is not percent or re.fullmatch("(?:19|20)[0-9]{2}", remark):
+        return False
+    other = float(match[3].replace(",", ""))
+    value = abs(number)
+    return not (is_close(value, other, 0.01) or is_close(value * scale, other, 0.01))
 
 
 @lru_cache(maxsize=1024)

@@ -12,16 +12,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from configs.errors import DataError
 from envs.types import Task
-from rewards.extract import Answer, Source, extract_answer, number_candidates
+from rewards.choices import LATEX_TEXT, read_choices, read_yes_no
+from rewards.dates import Day, read_day
+from rewards.extract import (
+    Answer,
+    Source,
+    extract_answer,
+    list_candidates,
+    number_candidates,
+)
 from rewards.golds import (
+    KINDS,
     Choices,
-    Day,
+    Expression,
     Gold,
     Items,
     Number,
@@ -29,14 +38,15 @@ from rewards.golds import (
     Text,
     YesNo,
     normalise,
-    read_choices,
-    read_day,
     read_gold,
     read_range,
-    read_yes_no,
 )
+from rewards.latex import NO_VERDICT, LatexChecker
 from rewards.numbers import Quantity, is_close, parse_quantity, parse_unit
+from rewards.units import units_differ
 from rollout.types import Score, StopReason, Trajectory
+
+LatexCheck = Callable[[str, str], str]
 
 EXACT = 1e-9
 """Relative slack of an exact comparison: the rounding of a float, nothing more."""
@@ -44,8 +54,15 @@ PERCENT_UNITS_FROM = 3.0
 """From this size on a gold without a unit may be in percent units ("37.81" for 37.81 %): a fraction
 of three is rarer than a percentage of three."""
 
-_STRONG_SPLIT = re.compile(r"\s*(?:;|；|\n|、)\s*")
-_WEAK_SPLIT = re.compile(r"\s*,(?![0-9]{3}(?![0-9]))\s*(?:and\s+)?|\s+and\s+")
+_STRONG_SPLIT = re.compile(r"\s*(?:;|；|\n|、)\s*(?:and\s+)?")
+_WEAK_SPLIT = re.compile(
+    r"\s*(?:,(?![0-9]{3}(?![0-9]))|，)\s*(?:and\s+|和)?|\s+(?:and|&)\s+|(?<=[0-9%元])\s*[和与及]\s*"
+)
+_SPACE = re.compile(r"\s+")
+_NUMBERING = re.compile(r"^[ \t]*(?:[(]?[1-9][.)]|[*•·])[ \t]+", re.MULTILINE)
+_IN_BRACKETS = re.compile(r"\s*\\?[({]([^(){}\\]*)\\?[)}]\s*\.?")
+_RESPECTIVELY = re.compile(r",?\s*respectively\.?\s*$", re.IGNORECASE)
+_GOLD_TYPES = {"yesno": "yes_no", "bool": "yes_no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +71,10 @@ class Question:
 
     `unit` is the unit that bare numbers are in: "million", "percent", "" when there is none, None
     when that is unknown. `percent_question` says whether a percentage is asked for, None when
-    unknown. `answer_type` "count" makes numbers exact, as `tolerance` 0 does. Without `fractions`
-    "188/2" is no answer, or copying the operands would answer every question about a ratio; a gold
-    that is itself a fraction allows them all the same.
+    unknown. `answer_type` "count" makes numbers exact, as `tolerance` 0 does. `gold_type`, one of
+    `rewards.golds.KINDS`, says what the gold is; "" reads it as what it looks like. Without
+    `fractions` "188/2" is no answer, or copying the operands would answer every question about a
+    ratio; a gold that is itself a fraction allows them all the same.
     """
 
     unit: str | None = None
@@ -64,6 +82,7 @@ class Question:
     answer_type: str = ""
     tolerance: float = 0.01
     fractions: bool = True
+    gold_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +90,29 @@ class NumericVerifier:
     """Scores the last message of a trajectory against its task: 1.0 or 0.0, term "answer".
 
     Of `task.metadata` it reads `scale` (or, where that is empty, `unit`), `percent_question`,
-    `answer_type`, `tolerance`, `fractions`, and `answers`, the items of a list gold, which count in
-    any order. Unless the task says so, fractions are no answer where `answer_type` is "arithmetic".
-    Reasons: equal, different, unparseable, no_answer, unclosed_think, truncated; error,
-    with no reward, when a fault of ours ended it.
+    `answer_type`, `gold_type`, `tolerance`, `fractions`, and `answers`, the items of a list gold,
+    which count in any order. Unless the task says so, fractions are no answer where `answer_type`
+    is "arithmetic". Reasons: equal, different, unparseable, no_answer, unclosed_think, truncated;
+    with no reward: error, when a fault of ours ended it, latex_timeout and latex_failed, when LaTeX
+    could not be compared within `latex_deadline_s`.
     """
 
     tolerance: float = 0.01
+    latex_deadline_s: float = 2.0
+    latex: LatexChecker = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "latex", LatexChecker(self.latex_deadline_s))
 
     def __call__(self, trajectory: Trajectory) -> Score:
         if trajectory.stop_reason is StopReason.ERROR:
             return Score(None, reason="error")
         task = trajectory.task
         truncated = trajectory.stop_reason is StopReason.LENGTH
-        reason = verify(gold_of(task), trajectory.reply, self.question(task.metadata), truncated)
+        question = self.question(task.metadata)
+        reason = verify(gold_of(task), trajectory.reply, question, truncated, self.latex)
+        if reason in NO_VERDICT:
+            return Score(None, reason=reason)
         reward = 1.0 if reason == "equal" else 0.0
         return Score(reward, {"answer": reward}, reason)
 
@@ -96,6 +124,7 @@ class NumericVerifier:
             metadata.get("answer_type", ""),
             metadata.get("tolerance", self.tolerance),
             metadata.get("fractions", metadata.get("answer_type") != "arithmetic"),
+            metadata.get("gold_type", ""),
         )
 
     def check_gold(self, task: Task) -> None:
@@ -125,11 +154,13 @@ def verify(
     reply: str,
     question: Question = Question(),
     truncated: bool = False,
+    latex: LatexCheck | None = None,
 ) -> str:
     """Compare a reply with a gold; the answer is a reason word, "equal" when they agree.
 
     A `gold` that is a sequence is a list in any order (one item counts as that item). Of a reply
     that is `truncated` only a closed box or tag counts: "it is 12" may have been going on as 128.
+    `latex` compares expressions, and gives the reason word; without it they must be equal as text.
     Raises DataError when the gold cannot be read. Time is bounded whatever the reply holds.
     """
     wanted = _read(gold, question)
@@ -139,14 +170,20 @@ def verify(
     if truncated and answer.source not in (Source.BOXED, Source.TAG):
         return "truncated"
     verdict = _agrees(wanted, answer, question)
+    if isinstance(wanted, Expression) and latex and not verdict:
+        return latex(wanted.latex, answer.text)
     return "unparseable" if verdict is None else "equal" if verdict else "different"
 
 
 def _read(gold: str | Sequence[str], question: Question) -> Gold:
     texts = [gold] if isinstance(gold, str) else gold
-    golds = tuple(read for text in texts if (read := read_gold(text)))
+    kind = _GOLD_TYPES.get(question.gold_type, question.gold_type)
+    if kind and kind not in KINDS:
+        raise DataError(f"gold_type {kind[:40]!r} is none of {', '.join(KINDS)}")
+    golds = tuple(read for text in texts if (read := read_gold(text, kind)))
     if not golds or len(golds) != len(texts):
-        raise DataError(f"the gold answer {str(gold)[:80]!r} is empty or not a finite value")
+        what = f"no {kind}" if kind else "not a finite value"
+        raise DataError(f"the gold answer {str(gold)[:80]!r} is empty or {what}")
     if question.answer_type in ("arithmetic", "count") and not isinstance(golds[0], Number):
         raise DataError(
             f"the gold answer {str(gold)[:80]!r} is not a number, as {question.answer_type} needs"
@@ -169,13 +206,17 @@ def _agrees(gold: Gold, answer: Answer, question: Question) -> bool | None:
             chosen = read_choices(answer.text)
             return chosen == letters if chosen else None
         case Range():
-            span = read_range(answer.text)
+            spans = (read_range(text) for text in number_candidates(answer))
+            span = next((s for s in spans if s), None)
             return None if span is None else _range_agrees(gold, span)
         case Day():
-            day = read_day(answer.text)
+            days = (read_day(text) for text in number_candidates(answer))
+            day = next((d for d in days if d), None)
             return None if day is None else day == gold
         case Text(normal):
-            return normalise(answer.text) == normal
+            return not answer.text.endswith(("?", "？")) and normalise(answer.text) == normal
+        case Expression(latex):
+            return _SPACE.sub("", latex) == _SPACE.sub("", answer.text)
         case Items(golds, ordered):
             return _items_agree(golds, ordered, answer, question)
 
@@ -185,12 +226,17 @@ def _number_agrees(gold: Number, answer: Quantity, question: Question) -> bool:
         gold.is_year and not question.unit and question.answer_type != "arithmetic"
     )
     tolerance = EXACT if exact else max(question.tolerance, EXACT)
+    may_be_percent = (
+        gold.is_computed and question.unit is None
+        if question.percent_question is None
+        else question.percent_question
+    )
     forms = (gold.quantity, *gold.alternatives)
-    return any(_quantities_agree(form, answer, question, tolerance) for form in forms)
+    return any(_quantities_agree(f, answer, question, tolerance, may_be_percent) for f in forms)
 
 
 def _quantities_agree(
-    gold: Quantity, answer: Quantity, question: Question, tolerance: float
+    gold: Quantity, answer: Quantity, question: Question, tolerance: float, may_be_percent: bool
 ) -> bool:
     """The policy on units: `value` is the absolute amount, `number` what is written."""
     unit = parse_unit(question.unit) if question.unit else Quantity(1.0)
@@ -198,43 +244,36 @@ def _quantities_agree(
     value = gold.number * unit.scale if declared and gold.scale == 1.0 else gold.value
     percent_gold = gold.percent or unit.percent
     bare = answer.scale == 1.0
-    if _currencies_differ(gold.currency, answer.currency):
+    plain = bare and not answer.unit
+    if units_differ(gold.unit or unit.unit, answer.unit):
         return False
-    if percent_gold and not bare and not answer.percent:
-        return False  # "26.82 million" for 26.82 %
-    if declared and not percent_gold and answer.percent:
-        return False  # "9400%" for 94 million
+    if percent_gold and (answer.is_money or (not bare and not answer.percent)):
+        return False  # "$26.82", "26.82 million" for 26.82 %
+    if answer.percent and not percent_gold and (declared or gold.is_money):
+        return False  # "9400%" for 94 million, "870%" for $8.70
     if is_close(value, answer.value, tolerance):
         return True
     if bare and declared:
         return is_close(gold.number, answer.number, tolerance)
-    if bare and gold.percent:
+    if plain and gold.percent:
         return question.percent_question is True and is_close(gold.number, answer.number, tolerance)
     in_percent_units = not declared and abs(value) >= PERCENT_UNITS_FROM
-    if bare and question.percent_question:
+    if plain and question.percent_question:
         return is_close(value, answer.number / 100, tolerance) or (
             in_percent_units and is_close(value, answer.number * 100, tolerance)
         )
-    may_be_percent = question.percent_question or (
-        question.percent_question is None and question.unit is None
-    )
     return bool(answer.percent and may_be_percent and in_percent_units) and is_close(
         value, answer.number, tolerance
     )
 
 
-def _currencies_differ(gold: str, answer: str) -> bool:
-    """Two stated currencies that cannot be the same; "$" may be any dollar."""
-    if not gold or not answer or gold == answer:
-        return False
-    return not ("$" in (gold, answer) and (gold + answer).strip("$").endswith("D"))
-
-
 def _range_agrees(gold: Range, answer: Range) -> bool:
     """Both ends equal; a unit stated after the second end belongs to both."""
     ends = ((gold.low, answer.low), (gold.high, answer.high))
-    return all(math.isclose(a.number, b.number, rel_tol=EXACT) for a, b in ends) and is_close(
-        gold.high.value, answer.high.value, EXACT
+    return (
+        all(math.isclose(a.number, b.number, rel_tol=EXACT) for a, b in ends)
+        and is_close(gold.high.value, answer.high.value, EXACT)
+        and not units_differ(gold.high.unit, answer.high.unit)
     )
 
 
@@ -242,14 +281,15 @@ def _items_agree(
     golds: tuple[Gold, ...], ordered: bool, answer: Answer, question: Question
 ) -> bool:
     """Every gold met by exactly one part of the answer and no part left over."""
-    for separator in (_STRONG_SPLIT, _WEAK_SPLIT):
-        parts = [
-            Answer(part, Source.BOXED)
-            for part in separator.split(answer.text.strip(" .;[]"))
-            if part
-        ]
-        if len(parts) == len(golds):
-            return _all_met(golds, parts, ordered, question)
+    for text in list_candidates(answer):
+        text = _RESPECTIVELY.sub("", LATEX_TEXT.sub(r"\1", text).replace("{,}", ","))
+        text = _NUMBERING.sub("", text) if "\n" in text else text
+        text = inner[1] if (inner := _IN_BRACKETS.fullmatch(text)) else text
+        for separator in (_STRONG_SPLIT, _WEAK_SPLIT):
+            split = (part.strip("\"'") for part in separator.split(text.strip(" .;[]。")))
+            parts = [Answer(part, Source.BOXED) for part in split if part]
+            if len(parts) == len(golds) and _all_met(golds, parts, ordered, question):
+                return True
     return all(isinstance(gold, Text) for gold in golds) and _covers(golds, normalise(answer.text))
 
 

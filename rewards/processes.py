@@ -21,6 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from configs.registry import VERIFIERS
 from configs.schema import RewardConfig
+from rewards.latex import START_S
 from rewards.scoring import Verifier, score_one
 from rollout.types import Group, Score, Span, Trajectory
 
@@ -37,7 +38,7 @@ YIELD_AFTER_S = 0.1
 and would take a core away from the others until its deadline."""
 
 _NONE = np.empty(0, np.float32)
-_here: list[tuple[Verifier, float]] = []  # of a check's process: its verifier and deadline
+_here: list[Verifier] = []  # of a check's process, which has one
 
 
 class _Lost(Exception):
@@ -58,7 +59,8 @@ class _Process:
     async def scores(self, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Raises _Lost, and starts another process, where this one does not come to an end."""
         try:
-            future = self._pool.schedule(_scores, [list(trajectories)], timeout=self.config.check_s)
+            seconds = self._seconds(trajectories)
+            future = self._pool.schedule(_scores, [list(trajectories), seconds], timeout=seconds)
             scores: list[Score] = await asyncio.wrap_future(future)
             return scores
         except PoolTimeout:
@@ -69,6 +71,11 @@ class _Process:
             self._pool = self._start()
             raise _Lost("had no process") from None
 
+    def _seconds(self, trajectories: Sequence[Trajectory]) -> float:
+        """A gold in LaTeX may start a helper, which keeps its own deadlines."""
+        helper_s = START_S if any("\\" in t.task.answer for t in trajectories) else 0.0
+        return self.config.check_s + helper_s
+
     async def score(self, trajectory: Trajectory) -> Score:
         try:
             [score] = await self.scores([trajectory])
@@ -77,7 +84,7 @@ class _Process:
             return Score(None, reason=f"the check {lost}")
 
     def close(self) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.stop()
         self._pool.join()
 
     def _start(self) -> ProcessPool:
@@ -143,16 +150,15 @@ def _begin(load: Load, config: RewardConfig) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, in whatever it hangs
     signal.signal(signal.SIGVTALRM, lambda number, frame: _schedule(os.SCHED_IDLE))
-    _here.append((load(config), config.check_s))
+    _here.append(load(config))
 
 
-def _scores(trajectories: list[Trajectory]) -> list[Score]:
-    verifier, seconds = _here[0]
+def _scores(trajectories: list[Trajectory], seconds: float) -> list[Score]:
     # Whoever would kill this process may be killed first: then it ends by itself.
     signal.setitimer(signal.ITIMER_REAL, 3 * seconds + 1)
     signal.setitimer(signal.ITIMER_VIRTUAL, YIELD_AFTER_S)
     try:
-        return [score_one(trajectory, verifier) for trajectory in trajectories]
+        return [score_one(trajectory, _here[0]) for trajectory in trajectories]
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -79,11 +79,12 @@ def sample_of(trajectory: Trajectory, advantage: float) -> Sample:
     )
 
 
-def demonstration_sample(prompt: IntArray, completion: IntArray, weight: float) -> Sample:
-    """A worked answer: the completion is trained, the prompt is not."""
-    mask = np.arange(len(prompt) + len(completion)) >= len(prompt)
+def demonstration_sample(turns: Sequence[IntArray], weight: float) -> Sample:
+    """A worked answer by turns: what is read and what the policy writes, one after the other. Only
+    what it writes is trained."""
+    mask = np.concatenate([np.full(len(ids), i % 2 == 1) for i, ids in enumerate(turns)])
     return Sample(
-        token_ids=np.concatenate([prompt, completion]),
+        token_ids=np.concatenate(turns),
         loss_mask=mask,
         rollout_logprobs=np.zeros(len(mask), np.float32),
         advantages=np.where(mask, np.float32(weight), np.float32(0)),

@@ -25,6 +25,7 @@ from rl.ledger import Entry, Ledger
 from rl.metrics import PublishReport, StepTimes, rl_metrics
 from rl.pruning import ADVICE, Judged, judge_group
 from rl.seeds import is_thinking, sample_seeds
+from rl.skips import SkippedSteps
 from rl.tracking import StepRecord, Tracker
 from rl.types import Batch, StepResult
 from rl.verdicts import ALARMS, VerdictWatch
@@ -117,8 +118,10 @@ class Controller:
     _finished: dict[int, Group] = field(default_factory=dict)
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
     _empty_steps: int = 0
+    _skipped: SkippedSteps = field(init=False)
 
     def __post_init__(self) -> None:
+        self._skipped = SkippedSteps(self.name)
         self.verdicts = VerdictWatch(self.max_no_verdict, self.stage.max_empty_steps)
 
     async def run(self) -> None:
@@ -164,11 +167,12 @@ class Controller:
         self._measure_labels()
         groups = [item.group for item in judged if not item.reason]
         self._check_size(len(groups), Counter(item.reason for item in judged if item.reason))
-        batch, result, published = None, None, None
+        batch, result, published, skipped = None, None, None, False
         if groups:
             batch = rl_batch(groups, self.stage, self.step, self._weigh)
             result = await self.parts.learner.step(batch)
             times.trained()
+            skipped = self._skipped.observe(self.step + 1, result, self.parts.tracker)
             self._check_mismatch(result)
             self.policy_version += 1
             published = await self.parts.publisher.publish(self.policy_version)
@@ -189,7 +193,8 @@ class Controller:
                 "alarm", stage=self.name, step=self.step, metric=alarm.metric, value=alarm.value,
                 baseline=alarm.baseline, advice=ALARMS[alarm.metric],
             )  # fmt: skip
-        self.parts.tracker.log_trajectories(self.name, self.step, [j.group for j in judged])
+        shown = [item.group for item in judged]
+        self.parts.tracker.log_trajectories(self.name, self.step, shown, whole=skipped)
         await self.save(self)
 
     async def _collect(self) -> list[Judged]:
@@ -268,6 +273,7 @@ class Controller:
             seeds=sample_seeds(self.seed, task.id, visit, self.stage.group_size),
             thinking=is_thinking(self.seed, task.id, visit, self.stage.thinking_share),
             sampling=Sampling(self.stage.temperature, self.stage.max_tokens),
+            max_turns=self.stage.max_turns,
             attempt=entry.attempt,
         )
 

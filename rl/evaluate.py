@@ -125,6 +125,7 @@ class Evaluator:
             seeds=sample_seeds(self.seed, task.id, 0, count),
             thinking=is_thinking(self.seed, task.id, 0, self.config.thinking_share),
             sampling=Sampling(temperature, self.config.max_tokens),
+            max_turns=self.config.max_turns,
         )
         return await self.scorer.score(await play(self.rollouts, request))
 

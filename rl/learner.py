@@ -94,13 +94,14 @@ class Learner:
         return engine
 
     def _clip(self, *_: Any) -> None:
-        """Clip the gradients that all ranks have agreed on, just before AdamW uses them."""
+        """Clip the gradients that all ranks have agreed on, just before AdamW uses them. Where they
+        are not finite they are taken away, and AdamW does nothing: so DeepSpeed does elsewhere."""
         norm = torch.nn.utils.clip_grad_norm_(
             self._network.parameters(), self.settings.config.grad_clip
         )
         self._grad_norm = float(norm)
         if not np.isfinite(self._grad_norm):
-            raise FloatingPointError(f"gradient norm {self._grad_norm}: the step was not taken")
+            self._network.zero_grad()
 
     def _last_grad_norm(self) -> float:
         if not clips_itself(self.settings):
@@ -130,7 +131,6 @@ class Learner:
 
         Raises:
             MissingCapability: one sample alone does not fit in memory.
-            FloatingPointError: loss or gradient is not finite; the weights must not be published.
         """
         started = time.perf_counter()
         count = batch.algorithm.num_minibatches if batch.algorithm else 1
@@ -141,7 +141,7 @@ class Learner:
         # All before the first optimizer step: they belong to the weights the batch began with.
         old = [self._retried(batch, m, self._old_logprobs) for m in minibatches]
         sums: dict[str, float] = {"tokens": 0.0, "loss": 0.0, "micro_batches": 0.0}
-        grad_norm = 0.0
+        norms: list[float] = []
         for minibatch, old_logprobs in zip(minibatches, old, strict=True):
             parts = self._retried(
                 batch, minibatch, functools.partial(self._gradients, old=old_logprobs)
@@ -149,21 +149,20 @@ class Learner:
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
             self._engine.step()
-            grad_norm = max(grad_norm, self._last_grad_norm())
+            norms.append(self._last_grad_norm())
         sums = self._sum_over_ranks(sums)
         loss, tokens = sums.pop("loss") / len(minibatches), sums.pop("tokens")
         micro_batches = sums.pop("micro_batches") / self.settings.world_size
-        if not (np.isfinite(loss) and np.isfinite(grad_norm)):
-            raise FloatingPointError(f"loss {loss}, gradient norm {grad_norm}: not finite")
         return StepResult(
             loss=loss,
-            grad_norm=grad_norm,
+            grad_norm=float(np.max(norms)),
             num_tokens=int(tokens),
             num_micro_batches=round(micro_batches),
             token_budget=self.token_budget,
             learning_rate=batch.learning_rate,
             metrics={name: value / max(1.0, tokens) for name, value in sums.items()},
             out_of_memory=self._out_of_memory - retries_before,
+            skipped=int(np.count_nonzero(~np.isfinite(norms))),
             seconds=time.perf_counter() - started,
         )
 

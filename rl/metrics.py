@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -67,6 +68,7 @@ def rl_metrics(
         "tokens/trained": float(result.num_tokens) if result else 0.0,
     }
     metrics |= _reward_metrics(seen) | verdict_metrics(seen) | _length_metrics(seen, trained)
+    metrics |= _tool_metrics(seen)
     metrics |= _pruning_metrics(judged, times) | _gradient_metrics(seen, trained, batch)
     ages = [policy_version - version for group in trained for version in _versions(group)]
     if ages:
@@ -82,8 +84,9 @@ def rl_metrics(
 
 
 def learner_metrics(result: StepResult) -> dict[str, float]:
-    """What every training step reports, SFT or RL."""
-    return {
+    """What every training step reports, SFT or RL; what is not finite in a skipped one is left
+    out."""
+    metrics = {
         **result.metrics,
         "loss/mean": result.loss,
         "learner/grad_norm": result.grad_norm,
@@ -91,7 +94,11 @@ def learner_metrics(result: StepResult) -> dict[str, float]:
         "learner/micro_batches": float(result.num_micro_batches),
         "learner/token_budget": float(result.token_budget),
         "learner/out_of_memory": float(result.out_of_memory),
+        "learner/skipped": float(result.skipped),
     }
+    if result.skipped:
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return metrics
 
 
 def _pruning_metrics(judged: Sequence[Judged], times: StepTimes) -> dict[str, float]:
@@ -189,6 +196,22 @@ def _length_metrics(seen: Sequence[Group], trained: Sequence[Group]) -> dict[str
         if chosen:
             metrics[f"length/{name}"] = mean(chosen)
     return metrics
+
+
+def _tool_metrics(seen: Sequence[Group]) -> dict[str, float]:
+    """Turns and calls a sample, and how many calls went wrong, by `CallError`, where any are."""
+    samples = [t for group in seen for t in group.trajectories]
+    calls = [call for t in samples for call in t.calls]
+    turns = sum(t.num_turns for t in samples)
+    if not calls and turns <= len(samples):
+        return {}
+    errors = Counter(call.error for call in calls if call.error)
+    return {
+        "tools/turns": turns / len(samples),
+        "tools/calls": len(calls) / len(samples),
+        "tools/seconds": sum(call.seconds for call in calls) / len(samples),
+        **{f"tools/errors/{name}": float(count) for name, count in errors.items()},
+    }
 
 
 def _versions(group: Group) -> list[int]:

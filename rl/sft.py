@@ -15,6 +15,7 @@ from rl.controller import LearnerGroup, Save
 from rl.curriculum import Curriculum, Mixture
 from rl.label_weights import LabelWeights
 from rl.metrics import learner_metrics
+from rl.skips import SkippedSteps
 from rl.tracking import StepRecord, Tracker
 from rl.types import Batch, Sample
 from rollout.renderer import Renderer
@@ -47,7 +48,7 @@ class SupervisedStage:
             DataError: hardly any demonstration fits into model.max_length.
             Stopped: a stop was requested and the state is saved.
         """
-        started = time.time()
+        started, skipped = time.time(), SkippedSteps(self.name)
         batch = self._next_batch(self.step)
         while not self.finished:
             # What a checkpoint after this step holds: the state before the next batch is drawn.
@@ -56,6 +57,7 @@ class SupervisedStage:
                 self.learner.step(batch), asyncio.to_thread(self._next_batch, self.step + 1)
             )
             self.step += 1
+            skipped.observe(self.step, result, self.tracker)
             now = time.time()
             metrics = {
                 **learner_metrics(result),
@@ -93,12 +95,12 @@ class SupervisedStage:
         samples: list[Sample] = []
         while len(samples) < self.stage.batch_size:
             demonstration = self.demonstrations[self.curriculum.next().index]
-            prompt, completion = self.renderer.render_demonstration(demonstration)
-            if len(prompt) + len(completion) <= self.max_length:
+            turns = self.renderer.render_demonstration(demonstration)
+            if sum(map(len, turns)) <= self.max_length:
                 weight = demonstration.weight
                 if self.label_weights:
                     weight *= self.label_weights.of(demonstration.task)
-                samples.append(demonstration_sample(prompt, completion, weight))
+                samples.append(demonstration_sample(turns, weight))
                 continue
             self.too_long += 1
             if self.too_long > 100 * (step + 1) * self.stage.batch_size:

@@ -29,7 +29,18 @@ PIECES = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\
 
 # ChatML with Qwen3's thinking switch: without thinking an empty think block follows the assistant's
 # header; a turn before the last question loses its thinking; tool results stand in a user's turn.
+# Tools are told of in one short line each, since a small model has room for little more.
 CHAT_TEMPLATE = r"""
+{%- if tools is defined and tools -%}
+  {{- '<|im_start|>system\n' -}}
+  {%- if messages[0].role == 'system' -%}{{- messages[0].content + '\n' -}}{%- endif -%}
+  {{- 'Tools:' -}}
+  {%- for tool in tools -%}
+    {{- '\n' + tool.function.name + '(' -}}
+    {{- tool.function.parameters.get('properties', {}) | join(', ') + ')' -}}
+  {%- endfor -%}
+  {{- '<|im_end|>\n' -}}
+{%- endif -%}
 {%- set last = namespace(question=-1) -%}
 {%- for message in messages -%}
   {%- if message.role == 'user' -%}{%- set last.question = loop.index0 -%}{%- endif -%}
@@ -40,14 +51,21 @@ CHAT_TEMPLATE = r"""
     {{- '\n<tool_response>\n' + message.content + '\n</tool_response>' -}}
     {%- if loop.last or loop.nextitem.role != 'tool' -%}{{- '<|im_end|>\n' -}}{%- endif -%}
   {%- elif message.role == 'assistant' -%}
-    {%- set parts = message.content.split('</think>') -%}
+    {%- set parts = (message.content or '').split('</think>') -%}
     {%- set thinking = parts[0].split('<think>')[-1].strip('\n') if parts | length > 1 else '' -%}
     {{- '<|im_start|>assistant\n' -}}
     {%- if loop.index0 > last.question and (loop.last or thinking) -%}
       {{- '<think>\n' + thinking + '\n</think>\n\n' -}}
     {%- endif -%}
-    {{- parts[-1].lstrip('\n') + '<|im_end|>\n' -}}
-  {%- else -%}
+    {{- parts[-1].lstrip('\n') -}}
+    {%- for call in message.tool_calls or [] -%}
+      {%- set function = call.function or call -%}
+      {{- ('' if loop.first and not message.content else '\n') + '<tool_call>\n' -}}
+      {{- '{"name": "' + function.name + '", "arguments": ' + (function.arguments | tojson) -}}
+      {{- '}\n</tool_call>' -}}
+    {%- endfor -%}
+    {{- '<|im_end|>\n' -}}
+  {%- elif not (loop.first and message.role == 'system' and tools is defined and tools) -%}
     {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}
   {%- endif -%}
 {%- endfor -%}

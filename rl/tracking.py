@@ -29,15 +29,13 @@ from configs.errors import MissingCapability
 from configs.schema import TrackingConfig, WandbMode
 from rl.background import BackgroundSink, Sink
 from rl.jsonl import encode_line, read_log
-from rollout.types import Group, Trajectory
+from rollout.types import Group, Trajectory, Turn
 
 METRICS, TRAJECTORIES = "metrics.jsonl", "trajectories.jsonl"
 EVALUATIONS, EVENTS = "evaluations.jsonl", "events.jsonl"
 START = "start"  # the stage name of the evaluation before the first stage
 
-BOOKKEEPING = frozenset(
-    {"attempt_start", "run_start", "run_end", "publish", "memory", "calibration", "judge_trained"}
-)
+BOOKKEEPING = {"attempt_start", "run_start", "run_end", "publish", "memory", "calibration"}
 """Kinds of events that belong to any run (see `Tracker.log_event`); the others are news."""
 
 
@@ -64,6 +62,8 @@ class StepRecord:
     - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in
       versions;
     - publish/max_logprob_difference: engine against learner after this step's publish; mismatch_kl;
+    - tools/turns, tools/calls, tools/seconds: a sample, where tools are called;
+      tools/errors/<CallError>: how many calls went wrong in this step;
     - loss/mean, policy/entropy, learner/grad_norm, learner/lr.
 
     Example: `StepRecord("reasoning", "rl", 3, 200, 7, {"reward/mean": 0.25, "time/step": 1.9})`.
@@ -136,7 +136,9 @@ class Tracker(Protocol):
 
     def log_step(self, record: StepRecord) -> None: ...
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None: ...
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None: ...
 
     def log_evaluation(self, record: EvaluationRecord) -> None: ...
 
@@ -219,10 +221,12 @@ class FileTracker:
         self._append(METRICS, {**fields, "global_step": self._global_step, **metrics})
         self._forward(record)
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None:
-        """Writes a few of the step's trajectories, the same ones whenever the step is repeated."""
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None:
+        """Writes a few of the step's trajectories, the same whenever it is repeated; or all."""
         everything = [(group, trajectory) for group in groups for trajectory in group.trajectories]
-        count = min(self._trajectories_per_step, len(everything))
+        count = len(everything) if whole else min(self._trajectories_per_step, len(everything))
         for group, trajectory in random.Random(f"{stage}/{step}").sample(everything, count):
             line = {"stage": stage, "step": step, **_trajectory_fields(group, trajectory)}
             self._append(TRAJECTORIES, line)
@@ -361,8 +365,16 @@ def _trajectory_fields(group: Group, trajectory: Trajectory) -> dict[str, Any]:
         "terms": score.terms if score else {},
         "reason": score.reason if score else "",
         "stop_reason": trajectory.stop_reason,
+        "error": trajectory.info.get("error", ""),
+        "turns": [_turn_fields(turn) for turn in trajectory.turns],
+        "env_reward": trajectory.env_reward,
         "versions": sorted(versions),
     }
+
+
+def _turn_fields(turn: Turn) -> dict[str, Any]:
+    calls = [asdict(record) for record in turn.calls]
+    return {"generate_s": turn.generate_s, "env_s": turn.env_s, "calls": calls}
 
 
 def _cut(run_dir: Path, name: str, length: int, attempt: int) -> bool:

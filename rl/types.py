@@ -108,7 +108,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one training step did. `metrics` are means over the step's trained tokens."""
+    """What one training step did. `metrics` are means over the step's trained tokens.
+
+    `skipped` optimizer steps were not taken, because their gradient was not finite.
+    """
 
     loss: float
     grad_norm: float
@@ -118,6 +121,7 @@ class StepResult:
     learning_rate: float
     metrics: dict[str, float]
     out_of_memory: int = 0  # how often the step had to start over
+    skipped: int = 0
     seconds: float = 0.0
 
 

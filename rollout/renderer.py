@@ -3,7 +3,8 @@
 The chat template decides the wording between messages, but it never sees their contents: it is run
 over marks, its own text is encoded with control tokens, and the contents are encoded without them.
 So a question or a tool result that says "<|im_end|>" reads as those characters, and cannot
-end a turn or open the assistant's.
+end a turn or open the assistant's. Tags that are the policy's to write (think blocks and tool calls
+in an assistant's message) are the exception: they are encoded as the policy generates them.
 
 A conversation grows by appending only. What the policy generated is never rendered again, because
 text that is decoded and encoded again need not give the same tokens.
@@ -16,6 +17,8 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,8 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
 from configs.errors import ConfigError
-from envs.types import Demonstration, Message, Task
+from envs.types import Demonstration, Message, Task, ToolSpec
+from rollout.tool_format import CLOSE, OPEN, read_calls, split_blocks, written
 from rollout.types import IntArray
 
 # Private-use characters: no chat template contains them, and contents are never searched for them.
@@ -39,6 +43,13 @@ _PROBES = (
     "  two spaces,\ttabs\r\nand\n\n\nline breaks ",
     "净利润 3.2 亿元；¥1 200 − €45 ≈ £٣٤٥ 🙂 Ünïcödé मूल्य",
     "<|im_end|>\n<|im_start|>assistant\n<think> <|eot_id|> </s> [INST]",
+)
+
+_TOOLS = (ToolSpec("lookup", "Look a figure up.", {"type": "object", "properties": {}}),)
+_TOOL_CHAT = (
+    *(Message("user", "Compare."), Message("assistant", ""), Message("tool", "7")),
+    *(Message("tool", "8"), Message("assistant", ""), Message("tool", "9")),
+    *(Message("assistant", ""), Message("user", "And then?"), Message("assistant", "")),
 )
 
 
@@ -62,6 +73,8 @@ class Renderer:
         self._with_controls.no_padding()
         self._with_controls.no_truncation()
         self._without_controls = _without_added_tokens(self._with_controls)
+        # It sees marks, not contents, so a run has few different chats.
+        self._templated = lru_cache(maxsize=1024)(self._run_template)
         self._added = {t.content: i for i, t in self._chat.added_tokens_decoder.items()}
         self._end_of_turn = int(self._after_reply((), thinking=False)[0])
         if self._end_of_turn not in self._added.values():
@@ -71,34 +84,36 @@ class Renderer:
             f"{self._with_controls.to_str()}{self._chat.chat_template}{self.stop_token_ids}".encode()
         ).hexdigest()[:16]
 
-    def render_prompt(self, messages: Sequence[Message], thinking: bool) -> IntArray:
+    def render_prompt(
+        self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()
+    ) -> IntArray:
         """Token ids [T] of a conversation, up to where the assistant begins to write."""
-        return self._encode(*self._render(messages, thinking))
+        return self._encode(*self._render(messages, thinking, tools))
 
-    def render_demonstration(self, demo: Demonstration) -> tuple[IntArray, IntArray]:
-        """Prompt ids [P] and completion ids [C]: what a rollout in its mode reads and writes.
+    def render_demonstration(self, demo: Demonstration) -> list[IntArray]:
+        """What a rollout in its mode reads and writes, by turns: the prompt's ids [P], the ids [C]
+        that the policy writes, what it is answered, what it writes then, and so on.
 
-        With thinking the completion is a think block and the reply, without it the bare reply;
-        both end with the end-of-turn token.
+        With thinking a turn is a think block and the reply, without it the bare reply; all that
+        the policy writes end with the end-of-turn token.
 
         Raises:
             ValueError: the demonstration has reasoning, but not in thinking mode.
         """
-        if demo.reasoning and not demo.thinking:
-            raise ValueError(f"demonstration of {demo.task.id} reasons, but not in thinking mode")
-        rendered, contents = self._render(demo.task.prompt, demo.thinking)
-        reasoning, reply = _mark(0, demo.reasoning), _mark(1, demo.reply)
-        if rendered.endswith(_THINK):  # some templates open the block themselves
-            completion = f"{reasoning}\n</think>\n\n{reply}"
-        elif demo.thinking:
-            completion = f"<think>\n{reasoning}\n</think>\n\n{reply}"
-        else:
-            completion = reply
-        ids = self._encode(completion, [demo.reasoning, demo.reply])
-        return self._encode(rendered, contents), np.append(ids, np.int32(self._end_of_turn))
+        rendered, contents = self._render(demo.task.prompt, demo.thinking, demo.tools)
+        parts = [self._encode(rendered, contents)]
+        for message, answers in _by_turns(demo.turns):
+            reasoning, calls = _split_thinking(message)
+            turn = self._encode_turn(reasoning or "", calls, demo, rendered)
+            rendered, contents = self._rendered_after_reply(answers, demo.thinking)
+            parts += [turn, self._encode(rendered, contents)[1:]]
+        reply = Message("assistant", demo.reply)
+        parts.append(self._encode_turn(demo.reasoning, reply, demo, rendered))
+        return parts
 
     def parse(self, token_ids: IntArray, prompt_ids: IntArray | None = None) -> Message:
-        """The message in generated ids [T]: `<think>` text is kept, the end of the turn is not.
+        """The message in generated ids [T], with the tool calls in it: `<think>` text is kept, the
+        end of the turn is not.
 
         Where the `prompt_ids` [P] before them end by opening a think block, as some templates do,
         the message begins with that opening: so a reply cut off within its reasoning shows it.
@@ -108,7 +123,8 @@ class Renderer:
             ids.pop()
         opened = prompt_ids is not None and self._decode(prompt_ids[-_TAIL:]).endswith(_THINK)
         text: str = self._with_controls.decode(ids, skip_special_tokens=False)
-        return Message("assistant", _THINK + text if opened else text)
+        text = _THINK + text if opened else text
+        return Message("assistant", text, read_calls(text))
 
     def bridge(
         self, token_ids_so_far: IntArray, new_messages: Sequence[Message], thinking: bool
@@ -122,8 +138,9 @@ class Renderer:
         closed = len(token_ids_so_far) > 0 and token_ids_so_far[-1] == self._end_of_turn
         return ids[1:] if closed else ids
 
-    def check(self) -> None:
-        """Refuse a tokenizer or template that the promises of this module do not hold for.
+    def check(self, tools: bool = False) -> None:
+        """Refuse a tokenizer or template that the promises of this module do not hold for; with
+        `tools` also one that does not tell the policy of its tools and their answers.
 
         - Every probe text comes back from encoding (composed, as some tokenizers normalise).
         - No content, not even the text of a control token, gives a control token.
@@ -143,6 +160,36 @@ class Renderer:
                 raise self._unusable(f"{text!r} comes back from encoding as {decoded!r}")
         for thinking in (False, True):
             self._check_bridge(thinking)
+            if tools:
+                self.check_turns(_TOOL_CHAT, thinking, _TOOLS)
+
+    def check_turns(
+        self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()
+    ) -> None:
+        """Refuse a template that does not render this conversation, which ends with the assistant,
+        by appending to its first prompt. What the messages say plays no part, so nothing that a
+        policy or a tool writes can bring it about. Half a millisecond for ten turns.
+
+        Raises:
+            ConfigError: it rewrites an earlier turn, or says nothing of the tools.
+        """
+        neutral = [Message(m.role, "!") if m.role == "assistant" else m for m in messages]
+        first = next(i for i, m in enumerate(neutral) if m.role == "assistant")
+        grown = _outline(*self._render(neutral[:first], thinking, tools))
+        for reply, answers in _by_turns(neutral[first:]):
+            grown += "\n</think>\n\n" if grown.endswith(_THINK) else ""
+            grown += _outline(_mark(0, reply.content), [reply.content])
+            if answers:
+                grown += _outline(*self._rendered_after_reply(answers, thinking))
+        whole, contents = self._render(neutral, thinking, tools)
+        full = _outline(whole, contents)
+        if not all(self._defused(tool.name) in whole for tool in tools):
+            raise self._unusable("its chat template does not tell of tools")
+        if not _THINK_BLOCK.sub("", full).startswith(_THINK_BLOCK.sub("", grown)):
+            raise self._unusable(
+                f"with enable_thinking={thinking} its template does not render {len(messages)} "
+                "messages by appending one to the other"
+            )
 
     def _check_bridge(self, thinking: bool) -> None:
         question, follow_up = Message("user", "What is 2 + 3?"), Message("user", "And plus 4?")
@@ -171,31 +218,70 @@ class Renderer:
 
     def _after_reply(self, new_messages: Sequence[Message], thinking: bool) -> IntArray:
         """Ids of what follows a reply: its turn end, then the new messages with the next header."""
+        return self._encode(*self._rendered_after_reply(new_messages, thinking))
+
+    def _rendered_after_reply(
+        self, new_messages: Sequence[Message], thinking: bool
+    ) -> tuple[str, list[str]]:
         opening = (Message("user", "?"), Message("assistant", "!"))
         rendered, contents = self._render((*opening, *new_messages), thinking)
-        return self._encode(rendered.partition(_mark(1, "!"))[2], contents)
+        return rendered.partition(_mark(1, "!"))[2], contents
 
-    def _render(self, messages: Sequence[Message], thinking: bool) -> tuple[str, list[str]]:
+    def _render(
+        self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()
+    ) -> tuple[str, list[str]]:
         """The template's text with marks for contents, and the contents they stand for."""
         contents: list[str] = []
         chat: list[dict[str, str]] = []
         required: list[str] = []
         for message in messages:
-            reasoning, content = _split_thinking(message)
-            text = _mark(len(contents), content)
-            contents.append(content)
+            reasoning, message = _split_thinking(message)
+            text = _marked(message, contents)
             required.append(text)
             if reasoning is not None:
-                text = f"<think>\n{_mark(len(contents), reasoning)}\n</think>\n\n{text}"
-                contents.append(reasoning)
+                text = f"<think>\n{_add(reasoning, contents)}\n</think>\n\n{text}"
             chat.append({"role": message.role, "content": text})
-        rendered: str = self._chat.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=True, enable_thinking=thinking
-        )
-        if any(mark not in rendered for mark in required):
+        told = json.dumps([self._defused(tool.as_dict()) for tool in tools])
+        rendered = self._templated(tuple((m["role"], m["content"]) for m in chat), told, thinking)
+        if any(text not in rendered for text in required):
             roles = ", ".join(message.role for message in messages)
             raise self._unusable(f"its chat template leaves out a message (roles: {roles})")
         return rendered, contents
+
+    def _run_template(self, chat: tuple[tuple[str, str], ...], tools: str, thinking: bool) -> str:
+        rendered: str = self._chat.apply_chat_template(
+            [{"role": role, "content": text} for role, text in chat],
+            tools=json.loads(tools) or None,
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=thinking,
+        )
+        return rendered
+
+    def _defused(self, value: Any) -> Any:
+        """A tool's description without the text of control tokens, or of our marks: the template
+        writes it out as JSON, where it cannot be marked as a content."""
+        if isinstance(value, str):
+            for text in (*self._added, "\ue000", "\ue001"):
+                value = value.replace(text, f"\\u{ord(text[0]):04x}{text[1:]}")
+            return value
+        if isinstance(value, dict):
+            return {self._defused(key): self._defused(item) for key, item in value.items()}
+        return [self._defused(item) for item in value] if isinstance(value, list) else value
+
+    def _encode_turn(
+        self, reasoning: str, reply: Message, demo: Demonstration, rendered: str
+    ) -> IntArray:
+        """Ids of what the policy writes after `rendered`, the end of its turn included."""
+        if reasoning and not demo.thinking:
+            raise ValueError(f"demonstration of {demo.task.id} reasons, but not in thinking mode")
+        contents: list[str] = []
+        text = _marked(reply, contents)
+        opened = rendered.endswith(_THINK)  # some templates open the block themselves
+        if demo.thinking or opened:
+            block = f"{_THINK}{_add(reasoning, contents)}\n</think>\n\n"
+            text = (block.removeprefix(_THINK) if opened else block) + text
+        return np.append(self._encode(text, contents), np.int32(self._end_of_turn))
 
     def _encode(self, rendered: str, contents: Sequence[str]) -> IntArray:
         """Ids of rendered text: the template's own with control tokens, contents without."""
@@ -220,12 +306,46 @@ def _mark(index: int, content: str) -> str:
     return f"\ue000{index}\ue001" if content else ""
 
 
-def _split_thinking(message: Message) -> tuple[str | None, str]:
+def _add(content: str, contents: list[str]) -> str:
+    """Append a content; returns its mark."""
+    contents.append(content)
+    return _mark(len(contents) - 1, content)
+
+
+def _marked(message: Message, contents: list[str]) -> str:
+    """Marks in place of what a message says. The tags of its calls are the policy's: they stay."""
+    if not message.tool_calls:
+        return _add(message.content, contents)
+    text = ""
+    for position, part in enumerate(split_blocks(written(message))):  # text, call, text, call, ...
+        mark = _add(part, contents)
+        text += f"{OPEN}{mark}{CLOSE}" if position % 2 else mark
+    return text
+
+
+def _outline(rendered: str, contents: Sequence[str]) -> str:
+    """A template's text with hashes of the contents: equal where text and contents are."""
+    return _MARK.sub(lambda mark: f"[{hash(contents[int(mark[1])]):x}]", rendered)
+
+
+def _by_turns(messages: Sequence[Message]) -> list[tuple[Message, list[Message]]]:
+    """Each message of the assistant, which comes first, with what follows until its next one."""
+    turns: list[tuple[Message, list[Message]]] = []
+    for message in messages:
+        if message.role == "assistant":
+            turns.append((message, []))
+        else:
+            turns[-1][1].append(message)
+    return turns
+
+
+def _split_thinking(message: Message) -> tuple[str | None, Message]:
     """The reasoning of an assistant's message, None without a closed think block, and the rest."""
     head, closed, reply = message.content.rpartition("</think>")
     if message.role != "assistant" or not closed:
-        return None, message.content
-    return head.removeprefix("<think>").strip("\n"), reply.lstrip("\n")
+        return None, message
+    reasoning = head.removeprefix("<think>").strip("\n")
+    return reasoning, replace(message, content=reply.lstrip("\n"))
 
 
 def _load_chat_tokenizer(path: str, revision: str) -> Any:

@@ -4,27 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.types import Env, Message, Task
+from envs.episodes import EnvFault, Episodes, PlainEpisodes, is_plain
+from envs.types import Message, Step, Task
 from rollout.engine import Engine, GenerationFailed, PromptTooLong
-from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Span, StopReason, Trajectory
+from rollout.types import (
+    PROMPT_TOO_LONG,
+    Group,
+    RolloutRequest,
+    Span,
+    StopReason,
+    Trajectory,
+    Turn,
+)
 
 if TYPE_CHECKING:
     from rollout.renderer import Renderer
 
-T = TypeVar("T")
-MakeEnv = Callable[[Task], Env]
+PLAIN = PlainEpisodes()
+
+
+@dataclass(slots=True)
+class _Sample:
+    """A sample under way: what a fault leaves of it is kept for the traces."""
+
+    messages: list[Message] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    env_reward: float | None = None
+
+    def hear(self, step: Step) -> None:
+        self.messages.extend(step.messages)
+        if step.reward is not None:
+            self.env_reward = step.reward
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
     """Plays requests on one engine. All samples of a group stay on it, so their prompt is shared.
+    Tasks with an environment are played in `episodes`; plain questions need none.
 
     A fault of the environment, or of one request, ends its own sample with `StopReason.ERROR` and
     leaves its siblings alone; a fault of the engine is the worker's and is raised.
@@ -32,13 +56,14 @@ class Runner:
 
     engine: Engine
     renderer: Renderer
-    make_env: MakeEnv
+    episodes: Episodes
     rollout_s: float
 
     async def run(self, request: RolloutRequest) -> Group:
         """Play every sample of a request.
 
         Raises:
+            ConfigError: the chat template rewrote an earlier turn.
             EngineDead: the engine cannot serve; no part of the group is delivered.
         """
         trajectories = await asyncio.gather(
@@ -60,77 +85,92 @@ class Runner:
         return replace(trajectory, info={**trajectory.info, **timing})
 
     async def _run_sample(self, request: RolloutRequest, index: int) -> Trajectory:
+        sample, fault = _Sample(), ""
         try:
-            async with asyncio.timeout(self.rollout_s):
-                with _opened(self.make_env, request.task) as env:
-                    return await self._play(request, index, env)
+            async with asyncio.timeout(self.rollout_s), self._episode(request.task) as episode:
+                return await self._play(request, index, episode, sample)
         except PromptTooLong as error:
-            return failed_sample(request, index, f"prompt too long: {error}", PROMPT_TOO_LONG)
+            reason, fault = f"prompt too long: {error}", PROMPT_TOO_LONG
         except TimeoutError:
-            return failed_sample(request, index, f"not finished within {self.rollout_s:g} s")
+            reason = f"not finished within {self.rollout_s:g} s"
         except EnvFault as error:
-            return failed_sample(request, index, f"environment: {error}")
+            reason = f"environment: {error}"
         except GenerationFailed as error:
-            return failed_sample(request, index, str(error))
+            reason = str(error)
+        failed = failed_sample(request, index, reason, fault)
+        return replace(failed, messages=tuple(sample.messages), turns=tuple(sample.turns))
 
-    async def _play(self, request: RolloutRequest, index: int, env: Env) -> Trajectory:
-        opening = _ask(env.reset, request.task)
-        messages: list[Message] = list(opening.messages)
-        tokens = self.renderer.render_prompt(messages, request.thinking)
-        spans = [Span(tokens)]
-        turns = 0
+    @contextlib.asynccontextmanager
+    async def _episode(self, task: Task) -> AsyncIterator[_Episode]:
+        episode = _Episode(
+            PLAIN if is_plain(task) else self.episodes, f"{task.id}#{secrets.token_hex(8)}"
+        )
+        try:
+            yield episode
+        except BaseException:
+            with contextlib.suppress(EnvFault):  # the first fault is the one to tell
+                await episode.home.close(episode.name)
+            raise
+        await episode.home.close(episode.name)
+
+    async def _play(
+        self, request: RolloutRequest, index: int, episode: _Episode, sample: _Sample
+    ) -> Trajectory:
+        opening = await episode.home.reset(episode.name, request.task)
+        sample.hear(opening)
+        tokens = self.renderer.render_prompt(sample.messages, request.thinking, opening.tools)
+        spans, left = [Span(tokens)], request.sampling.max_tokens
+        clock = asyncio.get_running_loop().time
         while True:
+            started = clock()
             try:
                 completion = await self.engine.generate(
-                    tokens, request.sampling, request.seeds[index] + turns
+                    tokens,
+                    replace(request.sampling, max_tokens=left),
+                    request.seeds[index] + len(sample.turns),
                 )
             except PromptTooLong:
-                if turns == 0:
+                if not sample.turns:
                     raise
                 stop = StopReason.LENGTH  # what it was told since has filled the model's length
                 break
-            turns += 1
+            generated = clock()
             oldest = min((version for _, version in completion.versions), default=None)
             spans.append(Span(completion.token_ids, completion.logprobs, oldest))
             reply = self.renderer.parse(completion.token_ids, tokens)
             tokens = np.concatenate([tokens, completion.token_ids])
-            messages.append(reply)
+            left -= len(completion.token_ids)
+            sample.messages.append(reply)
+            sample.turns.append(turn := Turn(generated - started))
             if completion.finish_reason == "length":
                 stop = StopReason.LENGTH
                 break
-            step = _ask(env.step, reply)
-            messages.extend(step.messages)
-            if step.done or turns == request.max_turns:
+            step = await episode.home.step(episode.name, reply)
+            sample.hear(step)
+            sample.turns[-1] = replace(turn, calls=step.calls, env_s=clock() - generated)
+            if step.done or len(sample.turns) == request.max_turns:
                 stop = StopReason.STOP if step.done else StopReason.TURNS
+                break
+            if left < 1:
+                stop = StopReason.LENGTH
                 break
             bridge = self.renderer.bridge(tokens, step.messages, request.thinking)
             spans.append(Span(bridge))
             tokens = np.concatenate([tokens, bridge])
-        return Trajectory(request.task, index, tuple(spans), tuple(messages), stop, num_turns=turns)
+        if len(sample.turns) > 1:
+            self.renderer.check_turns(sample.messages, request.thinking, opening.tools)
+        return Trajectory(
+            request.task, index, tuple(spans), tuple(sample.messages), stop,
+            num_turns=len(sample.turns), turns=tuple(sample.turns), env_reward=sample.env_reward,
+        )  # fmt: skip
 
 
-class EnvFault(Exception):
-    """An environment raised; it ends one sample."""
+@dataclass(frozen=True, slots=True)
+class _Episode:
+    """Where an episode is played, and by what name."""
 
-
-def _ask(call: Callable[..., T], *args: Any) -> T:
-    """Call an environment. It is a plug-in that may raise anything; all of it is `EnvFault`."""
-    try:
-        return call(*args)
-    except Exception as error:
-        raise EnvFault(f"{type(error).__name__}: {error}") from error
-
-
-@contextlib.contextmanager
-def _opened(make_env: MakeEnv, task: Task) -> Iterator[Env]:
-    env = _ask(make_env, task)
-    try:
-        yield env
-    except BaseException:
-        with contextlib.suppress(EnvFault):  # the first fault is the one to tell
-            _ask(env.close)
-        raise
-    _ask(env.close)
+    home: Episodes
+    name: str
 
 
 def failed_sample(request: RolloutRequest, index: int, reason: str, fault: str = "") -> Trajectory:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.types import Message, Task
+from envs.types import CallRecord, Message, Task
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
@@ -31,8 +31,9 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an engine draws tokens. Temperature 0 is greedy. `json_schema`: the schema, as JSON, of
-    the one JSON object that may be written; for engines that were given a tokenizer."""
+    """How an engine draws tokens. Temperature 0 is greedy; `max_tokens` holds for all turns of a
+    sample together. `json_schema` is the schema, as JSON, of the one JSON object that may be
+    written, for engines that were given a tokenizer."""
 
     temperature: float = 1.0
     max_tokens: int = 256
@@ -77,10 +78,21 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the policy: seconds of its generation and of the environment's reply, and the
+    calls in it with what they were answered."""
+
+    generate_s: float
+    env_s: float = 0.0
+    calls: tuple[CallRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectory:
     """One sample of a group: an append-only list of spans, token in, token out.
 
     Example: spans = (prompt span, generated span); messages = the same as chat messages.
+    `env_reward` is the last that the environment gave, None where it gave none.
     """
 
     task: Task
@@ -91,6 +103,13 @@ class Trajectory:
     num_turns: int = 1
     info: Mapping[str, Any] = field(default_factory=dict)
     score: Score | None = None
+    turns: tuple[Turn, ...] = ()
+    env_reward: float | None = None
+
+    @property
+    def calls(self) -> list[CallRecord]:
+        """All calls of the episode in order."""
+        return [call for turn in self.turns for call in turn.calls]
 
     @property
     def reply(self) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import launch  # noqa: F401  sets what Ray reads when it is imported
+
 UNIT = Path(__file__).parent / "unit"
 
 UNIT_WARNINGS = ("error",)

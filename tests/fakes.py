@@ -55,15 +55,15 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
 class NumberedTasks:
     """A set of `size` tasks, "NAME/0", "NAME/1" and so on."""
 
-    def __init__(self, size: int, name: str = "task") -> None:
-        self.size, self.name = size, name
+    def __init__(self, size: int, name: str = "task", env: str = "fake") -> None:
+        self.size, self.name, self.env = size, name, env
         self.fingerprint = f"{name}-{size}"
 
     def __len__(self) -> int:
         return self.size
 
     def __getitem__(self, index: int) -> Task:
-        return numbered_task(f"{self.name}/{index}")
+        return replace(numbered_task(f"{self.name}/{index}"), env=self.env)
 
 
 def numbered_task(task_id: str) -> Task:
@@ -127,6 +127,7 @@ class World:
     batches: list[Batch] = field(default_factory=list)
     ages: list[int] = field(default_factory=list)
     mismatch_kl: float = 0.0
+    skipped: frozenset[int] = frozenset()  # steps whose gradient is not finite
     records: list[StepRecord] = field(default_factory=list)
     consumed: list[int] = field(default_factory=list)  # group ids, in the order they were judged
     evaluations: list[EvaluationRecord] = field(default_factory=list)
@@ -187,16 +188,18 @@ class FakeLearner:
         groups = list(dict.fromkeys(int(sample.token_ids[0]) for sample in batch.samples))
         self.world.trained.append(groups)
         self.world.batches.append(batch)
+        skipped = len(self.world.trained) in self.world.skipped
         self.world.ages += [self.world.served - self.world.version_of.get(g, 0) for g in groups]
         return StepResult(
-            loss=0.0,
-            grad_norm=1.0,
+            loss=float("nan") if skipped else 0.0,
+            grad_norm=float("inf") if skipped else 1.0,
             num_tokens=sum(int(sample.loss_mask.sum()) for sample in batch.samples),
             num_micro_batches=1,
             token_budget=1024,
             learning_rate=batch.learning_rate,
             metrics={"policy/mismatch_kl": self.world.mismatch_kl},
             seconds=self.world.train_s,
+            skipped=int(skipped),
         )
 
 
@@ -217,7 +220,9 @@ class FakeTracker:
     def log_step(self, record: StepRecord) -> None:
         self.world.records.append(record)
 
-    def log_trajectories(self, stage: str, step: int, groups: Iterable[Group]) -> None:
+    def log_trajectories(
+        self, stage: str, step: int, groups: Iterable[Group], whole: bool = False
+    ) -> None:
         self.world.consumed += [group.id for group in groups]
 
     def log_evaluation(self, record: EvaluationRecord) -> None:

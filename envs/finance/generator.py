@@ -91,10 +91,10 @@ class FinanceTasks:
             raise ConfigError(
                 f"no finance task has level {levels}, scene {scenes}, family {families}"
             )
-        smallest = min(cell.capacity(split) for cell in self._cells)
-        if not 0 < size <= smallest * len(self._cells):
+        self.capacity = min(cell.capacity(split) for cell in self._cells) * len(self._cells)
+        if not 0 < size <= self.capacity:
             raise ConfigError(
-                f"finance tasks: size {size} is not in 1 .. {smallest * len(self._cells)}, "
+                f"finance tasks: size {size} is not in 1 .. {self.capacity}, "
                 "what the chosen levels, scenes and families hold; choose more or a smaller size"
             )
         self._key = key_of(VERSION, seed, split)

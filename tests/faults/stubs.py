@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from envs.types import Message, Task
+from envs.types import Message, Task, ToolCall, ToolSpec
 from launch.actors import MAX_CONCURRENT_GROUPS, RolloutWorker
 from rollout.engine import EngineDead, EngineSettings
 from rollout.types import Completion, FloatArray, IntArray, Sampling, Score, Trajectory
@@ -77,11 +77,26 @@ class StubRenderer:
 
     stop_token_ids = (0,)
 
-    def render_prompt(self, messages: Sequence[Message], thinking: bool) -> IntArray:
+    def render_prompt(
+        self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()
+    ) -> IntArray:
         return np.array([1, 2, 3], np.int32)
 
     def parse(self, token_ids: IntArray, prompt_ids: IntArray | None = None) -> Message:
-        return Message("assistant", " ".join(map(str, token_ids)))
+        """Every other message calls a tool: see `tests/integration/environments.py`."""
+        calls = (ToolCall("add", {"a": 1, "b": 2}), ToolCall("wait", {"seconds": 0.05}))
+        text = " ".join(map(str, token_ids))
+        return Message("assistant", text, calls if token_ids[0] % 2 else ())
+
+    def bridge(
+        self, token_ids_so_far: IntArray, new_messages: Sequence[Message], thinking: bool
+    ) -> IntArray:
+        return np.array([4, 5], np.int32)
+
+    def check_turns(
+        self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()
+    ) -> None:
+        return None
 
 
 class StubRolloutWorker(RolloutWorker):

@@ -13,21 +13,27 @@ import ray
 
 from configs.schema import FleetConfig
 from launch import cluster
+from launch.access import private_token
 from launch.machine import free_port
 from tests.faults.stubs import StubRolloutActor
 from tests.faults.trials import Trial, play
 from tests.integration.runs import ROOT
 from tests.integration.test_cluster import PATH, answers, end, start, wait_for
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.brief, pytest.mark.timeout(900)]
 
 HEAD = "ray.head.default"
+PROVIDER = {
+    "type": "fake_multinode",
+    "use_node_id_as_ip": True,  # all machines have one address
+    "disable_node_updaters": True,
+    "disable_launch_config_check": True,
+}
 AUTOSCALING = {
     "cluster_name": "pretended",
     "max_workers": 2,
     "upscaling_speed": 1.0,
     "idle_timeout_minutes": 5,
-    "provider": {"type": "fake_multinode"},
     "auth": {},
     "docker": {},
     "head_node_type": HEAD,
@@ -59,12 +65,10 @@ def test_a_machine_is_added_for_workers_without_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # a short path: sockets lie in it
-    (folder / "token").write_text("0" * 64)
-    (folder / "token").chmod(0o600)
+    private_token()  # this user's: a process reads it once, so a test cannot bring its own
     port, dashboard = free_port("127.0.0.1"), free_port("127.0.0.1")
     for name, value in {
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_FAKE_CLUSTER": "1",
         "PYTHONPATH": str(ROOT),
@@ -74,7 +78,9 @@ def test_a_machine_is_added_for_workers_without_room(
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(cluster, "RolloutActor", StubRolloutActor)
-    (folder / "autoscaling.json").write_text(json.dumps(AUTOSCALING))
+    head_address = f"{ray.util.get_node_ip_address()}:{port}"
+    provider = PROVIDER | {"gcs_address": head_address}
+    (folder / "autoscaling.json").write_text(json.dumps(AUTOSCALING | {"provider": provider}))
     head = start(
         dict(os.environ), folder, "--head", f"--port={port}", "--num-cpus=2",
         f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1",

@@ -111,6 +111,7 @@ def test_killed_at_every_hit_of_a_point(
     assert len(kept) == KEEP + 1, "two checkpoints and `latest`, nothing left over"
 
 
+@pytest.mark.brief
 def test_the_environment_variable_kills_a_fresh_process(tmp_path: Path) -> None:
     save_next(tmp_path, "")
     code = (
@@ -167,6 +168,7 @@ def save_on_a_full_disk(directory: Path, part: str) -> None:
     sys.exit(1)
 
 
+@pytest.mark.brief
 @pytest.mark.parametrize("part", ["tensors", "arrays", "config"])
 def test_a_full_disk_fails_loudly_and_costs_nothing(
     processes: ForkServerContext, tmp_path: Path, part: str

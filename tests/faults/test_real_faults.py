@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,16 @@ import psutil
 import pytest
 
 from launch.control import Running as Control
-from tests.integration.runs import TINY, Run, Running, assert_same_steps, running, train, where
+from tests.integration.runs import (
+    TINY,
+    Run,
+    Running,
+    assert_same_steps,
+    processes_of,
+    running,
+    train,
+    where,
+)
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -67,6 +77,21 @@ def test_f01_f02_f05_a_worker_under_vllm(
         assert not psutil.pid_exists(worker["pid"])
 
 
+def test_f09_an_engine_that_dies_under_its_actor(tmp_path: Path, undisturbed: Run) -> None:
+    """vLLM's core is a process of its own; without it the worker leaves on purpose."""
+    with under_way(tmp_path) as (run, process):
+        [worker] = workers(run)
+        actor = psutil.Process(worker["pid"])
+        [core] = [
+            c for c in actor.children(recursive=True) if "EngineCore" in " ".join(c.cmdline())
+        ]
+        core.kill()
+        faults = finish(run, process, undisturbed)
+        assert faults
+        assert all("EngineDead" in fault["cause"] for fault in faults)
+        assert not psutil.pid_exists(worker["pid"])
+
+
 @pytest.mark.parametrize(
     "fault",
     ["rollout.before_run=kill@9", "rollout.before_load=kill@4", "reward.before_score=kill@5"],
@@ -79,6 +104,7 @@ def test_f01_f03_at_a_named_point(fault: str, tmp_path: Path, undisturbed: Run) 
     assert [event for event in run.log("events") if event["kind"] == "fault"]
 
 
+@pytest.mark.brief
 def test_f12_a_learner_rank(tmp_path: Path, undisturbed: Run) -> None:
     run = Run(tmp_path / "tiny")
     finished = train(run.directory, *CHANGES, fault="learner.before_step=kill@9")
@@ -86,6 +112,34 @@ def test_f12_a_learner_rank(tmp_path: Path, undisturbed: Run) -> None:
     assert_same_steps(undisturbed.log("metrics"), run.log("metrics"))
     [fault] = [event for event in run.log("events") if event["kind"] == "fault"]
     assert "learner rank 0 died during a training step" in fault["cause"]
+
+
+def test_f12_one_of_two_learner_ranks(tmp_path: Path, undisturbed: Run) -> None:
+    """The other one fails in the exchange with it; both start again from the last checkpoint."""
+    with under_way(tmp_path, "learner.ranks=2", "checkpoint.every=2") as (run, process):
+        ranks = [p for p in processes_of(process.run_id) if "LearnerRank" in "".join(p.cmdline())]
+        assert len(ranks) == 2
+        ranks[1].kill()
+        finished = process.finish()
+        assert finished.code == 0, f"{finished}\n{run.process_logs()}"
+        [fault] = [event for event in run.log("events") if event["kind"] == "fault"]
+        assert "died during" in fault["cause"]
+        assert [step["step"] for step in run.steps("reasoning")] == list(range(1, 11))
+
+
+def test_f13_a_rank_that_raises_alone(tmp_path: Path) -> None:
+    """No rank waits for it in an exchange until a deadline; what was saved can be resumed."""
+    run = Run(tmp_path / "tiny")
+    changes = (*CHANGES, "learner.ranks=2", "checkpoint.every=2")
+    wrong = "stages.reasoning.algorithm.loss=tests.faults.losses:raises_on_rank_1_at_its_fifth_call"
+    began = time.monotonic()
+    finished = train(run.directory, *changes, wrong)
+    assert finished.code == 5, f"{finished}\n{run.process_logs()}"
+    assert "learner rank 1 failed in a training step: RuntimeError: on this rank" in finished.err
+    assert time.monotonic() - began < 300, "no exchange was waited for"
+    assert 0 < len(run.steps("reasoning")) < 10
+    resumed = train(run.directory, *changes, "--resume")
+    assert resumed.code == 0, f"{resumed}\n{run.process_logs()}"
 
 
 def test_one_three_one_workers_while_it_trains(tmp_path: Path, undisturbed: Run) -> None:

@@ -55,7 +55,10 @@ def test_killed_at(point: str, battered: Run) -> None:
         assert "learner rank 0 died during saving a checkpoint" in attempt.err
     else:
         assert attempt.code == -signal.SIGKILL, attempt
-    assert steps_saved(battered) in {before + 1, before + 2}, "one save went through, at least"
+    gained = steps_saved(battered) - before
+    assert gained > 0, "one save went through, at least"
+    if point.startswith("ckpt."):
+        assert gained <= 2, "the second one was struck"
 
 
 LEARNER_POINTS = [name for name in faultpoints.POINTS if name.startswith("learner.")]

@@ -25,26 +25,28 @@ import ray
 from configs.schema import (
     DeadlinesConfig,
     FleetConfig,
+    HostsConfig,
     RewardConfig,
     RolloutConfig,
     RunConfig,
     StageConfig,
 )
 from launch import cluster
-from launch.cluster import RayFleets, start_rewards, start_rollouts
+from launch.cluster import RayFleets, start_rewards, start_rollouts, stop_engines
 from launch.gauges import RayGauges
 from launch.memory import RUN_ID_VARIABLE
 from launch.models import Models
 from launch.pool import Pool
 from launch.workers import Member
 from rl.controller import Controller, Parts
+from rl.curriculum import Mixture
 from rl.jsonl import read_log
 from rl.ledger import Ledger
 from rl.publish import SharedMemoryTransfer, WeightPublisher
 from rl.tracking import FileTracker
 from rl.types import Batch, StepResult
 from rollout.types import FloatArray, IntArray
-from tests.fakes import Saves, make_controller
+from tests.fakes import NumberedTasks, Saves, make_controller
 from tests.faults.stubs import TROUBLE, StubRenderer, StubRolloutActor, stub_logprobs
 
 LIMIT_S = 300.0
@@ -137,6 +139,7 @@ def trial_config(**fields: Any) -> RunConfig:
         "rollout": RolloutConfig(workers=fields.pop("workers", 2)),
         "reward": RewardConfig(workers=1, verifier="tests.faults.stubs:Parity"),
         "fleet": FleetConfig(probe_every_s=1.0),
+        "hosts": HostsConfig(),
         "deadlines": DeadlinesConfig(0.5, 2.0, 20.0, 30.0, 60.0, 120.0),
     }
     sections |= {name: fields.pop(name) for name in list(fields) if name in sections}
@@ -152,10 +155,12 @@ def play(
     disturb: Disturb | None = None,
     trouble: dict[str, dict[str, Any]] | None = None,
     limit_s: float = LIMIT_S,
+    env: str = "fake",
     **config: Any,
 ) -> Trial:
-    """Play a stage, with `disturb` beside it, and check the invariants; what it raises comes."""
-    return asyncio.run(_play(folder, disturb, trouble or {}, limit_s, trial_config(**config)))
+    """Play a stage, with `disturb` beside it, and check the invariants; what it raises comes. `env`
+    plays its tasks."""
+    return asyncio.run(_play(folder, disturb, trouble or {}, limit_s, trial_config(**config), env))
 
 
 async def _play(
@@ -164,6 +169,7 @@ async def _play(
     trouble: dict[str, Any],
     limit_s: float,
     config: RunConfig,
+    env: str,
 ) -> Trial:
     model, weights = folder / "model", folder / "weights"
     weights.mkdir(parents=True)
@@ -176,7 +182,7 @@ async def _play(
     try:
         async with asyncio.timeout(limit_s):
             trial = await _run(
-                folder, weights, disturb, config, models, run_id, tracker, time.monotonic()
+                folder, weights, disturb, config, models, run_id, tracker, time.monotonic(), env
             )
     finally:
         tracker.close()
@@ -195,6 +201,7 @@ async def _run(
     run_id: str,
     tracker: FileTracker,
     started: float,
+    env: str,
 ) -> Trial:
     logs, learner = folder / "logs", Learner()
     learner.may_step.set()
@@ -206,6 +213,7 @@ async def _run(
     transfer = SharedMemoryTransfer(weights)
     publisher = WeightPublisher(fleets.engines, lambda: learner, transfer, PROBES, 1e-4)
     controller = make_controller(config.stages["stage"], _NoWorld(), Saves())  # type: ignore[arg-type]
+    controller.tasks = Mixture({"main": NumberedTasks(50, env=env)}, {"main": 1.0})
     controller.parts = Parts(rollouts, rewards, learner, publisher, tracker)
     fleets.attach(publisher.join, lambda answer: controller.ledger.late())
     trial = Trial(folder, config, controller, fleets, learner, publisher)
@@ -220,7 +228,7 @@ async def _run(
         raise errors.exceptions[0] from None
     finally:
         trial.seconds = time.monotonic() - started
-        await asyncio.gather(rollouts.pool.close(), rewards.pool.close())
+        await asyncio.gather(stop_engines(rollouts), rewards.pool.close())
     return trial
 
 

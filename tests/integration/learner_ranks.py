@@ -56,6 +56,9 @@ def batches(spec: dict[str, object], vocab: int) -> list[Batch]:
         drawn = samples(100 + step, 12, vocab)
         if spec.get("shuffle"):
             drawn = [drawn[i] for i in np.random.default_rng(step).permutation(len(drawn))]
+        if step == spec.get("poisoned"):
+            poison = np.full_like(drawn[0].advantages, np.nan)
+            drawn[0] = replace(drawn[0], advantages=poison)
         made.append(Batch(tuple(drawn), 1e-3, algorithm if spec.get("rl", True) else None, 1.0, 64))
     return made
 
@@ -96,7 +99,7 @@ def main(spec: dict[str, object], rank: int) -> None:
                 {
                     "loss": r.loss, "grad_norm": r.grad_norm, "tokens": r.num_tokens,
                     "micro_batches": r.num_micro_batches, "out_of_memory": r.out_of_memory,
-                    "metrics": r.metrics,
+                    "metrics": r.metrics, "skipped": r.skipped,
                 }
                 for r in results
             ],

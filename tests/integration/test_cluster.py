@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 from launch.control import Running as Control
+from launch.env_new import write_package
 from launch.machine import free_port
 from tests.integration.runs import ROOT, TINY, Run, command
 
@@ -190,3 +191,26 @@ def workers(control: Control) -> list[dict[str, Any]]:
 
 def faults(run: Run) -> list[dict[str, object]]:
     return [event for event in run.log("events") if event["kind"] == "fault"]
+
+
+def test_an_environment_of_ones_own_travels_with_the_job(tmp_path: Path) -> None:
+    """Made by `assay env new`, built into a wheel by `submit`, installed by Ray on every node."""
+    package = write_package("exotic_rates", tmp_path)
+    with two_nodes() as nodes:
+        shared = nodes.folder / "runs"
+        run, site = Run(shared / "tiny"), nodes.folder / "site"
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+        subprocess.run([*pip, "--target", site, package], check=True)  # where the job is checked
+        environment = {**nodes.environment, "PYTHONPATH": f"{site}:{ROOT}"}
+        done = subprocess.run(
+            command(
+                "submit", str(TINY.relative_to(ROOT)), "--address", nodes.dashboard,
+                "--package", str(package), f"output={shared}", "name=tiny",
+                "stages.sft.steps=1", "stages.reasoning.steps=2", "stages.reasoning.max_turns=2",
+                "envs.exotic_rates={}",
+            ),
+            env=environment, cwd=ROOT, capture_output=True, text=True, timeout=500,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-3000:]
+        played = {line["task_id"].partition("/")[0] for line in run.log("trajectories")}
+        assert "exotic_rates" in played

@@ -161,6 +161,30 @@ def test_running_out_of_memory_repeats_no_optimizer_step(
     assert_same(undisturbed, tight)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "zero_stage", "ranks"),
+    [
+        ("float32", 0, 1),
+        ("float32", 2, 2),
+        ("float32", 3, 1),
+        ("bfloat16", 0, 1),
+        ("bfloat16", 2, 1),
+    ],
+)
+def test_a_gradient_that_is_not_finite_is_not_applied(
+    train: Callable[..., Outcome], dtype: str, zero_stage: int, ranks: int
+) -> None:
+    """The step before is the last that moved a weight; the one after trains again."""
+    spec = {"dtype": dtype, "zero_stage": zero_stage, "ranks": ranks}
+    before, struck, after = (
+        train(str(steps), steps=steps, poisoned=1, **spec) for steps in (1, 2, 3)
+    )
+    assert [step["skipped"] for step in after.record["steps"]] == [0, 1, 0]
+    for name, value in before.weights.items():
+        np.testing.assert_array_equal(value.float(), struck.weights[name].float(), err_msg=name)
+    assert any(not value.equal(after.weights[name]) for name, value in before.weights.items())
+
+
 def test_activation_checkpointing_changes_nothing(train: Callable[..., Outcome]) -> None:
     assert_same(train("plain"), train("checkpointed", activation_checkpointing=True))
 

@@ -138,6 +138,20 @@ def test_a_job_is_the_plain_command_in_a_copy_of_the_folder(tmp_path: Path) -> N
     assert not [name for name in environment["env_vars"] if "TOKEN" in name or "KEY" in name]
 
 
+def test_packages_travel_along_as_wheels(tmp_path: Path) -> None:
+    wheel = tmp_path / "rates-0.1.0-py3-none-any.whl"
+    wheel.touch()
+    assert jobs.wheel_of(wheel, tmp_path) == wheel
+    for nothing in (tmp_path, tmp_path / "missing.whl"):
+        with pytest.raises(ConfigError, match="neither a wheel nor"):
+            jobs.wheel_of(nothing, tmp_path)
+    client = Client()
+    jobs.submit(client, "x", tmp_path, "x", [wheel])
+    environment = client.asked["runtime_env"]
+    assert isinstance(environment, dict)
+    assert environment["py_modules"] == [str(wheel)]
+
+
 def test_a_refused_token_is_explained(tmp_path: Path) -> None:
     client = Client(RuntimeError("Request failed with status code 401: Unauthorized"))
     with pytest.raises(ConfigError, match=r"refused the token: put .*auth_token \(mode 600\)"):

@@ -81,7 +81,7 @@ def test_long_answers_lose_reward_only_where_the_algorithm_says_so() -> None:
 
 
 def test_a_demonstration_trains_its_completion_with_its_weight() -> None:
-    sample = demonstration_sample(np.array([1, 2], np.int32), np.array([3, 4, 5], np.int32), 0.5)
+    sample = demonstration_sample([np.array([1, 2], np.int32), np.array([3, 4, 5], np.int32)], 0.5)
     assert sample.token_ids.tolist() == [1, 2, 3, 4, 5]
     assert sample.loss_mask.tolist() == [False, False, True, True, True]
     assert sample.advantages.tolist() == [0.0, 0.0, 0.5, 0.5, 0.5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -260,6 +261,24 @@ def test_weights_that_disagree_with_the_engine_are_not_published(kl: float) -> N
     with pytest.raises(FaultBudgetSpent, match="step 1: engine and learner disagree"):
         simulate(controller.run())
     assert world.served == 0
+
+
+def test_a_step_that_was_skipped_is_told_and_the_next_one_goes_on() -> None:
+    world = World(skipped=frozenset({2, 4}))
+    controller = make_controller(rl_stage(), world, Saves())
+    simulate(controller.run())
+    told = [fields["step"] for kind, fields in world.events if kind == "skipped_step"]
+    assert told == [2, 4]
+    skipped = [record.metrics for record in world.records if record.metrics["learner/skipped"]]
+    assert len(skipped) == 2
+    assert all(math.isfinite(value) for metrics in skipped for value in metrics.values())
+
+
+def test_three_skipped_steps_in_a_row_end_the_run_unsaved() -> None:
+    world, saves = World(skipped=frozenset({1, 3, 4, 5})), Saves()
+    with pytest.raises(FaultBudgetSpent, match="gradients of steps 3 to 5 were not finite"):
+        simulate(make_controller(rl_stage(steps=6), world, saves).run())
+    assert max(saves.states) == 4
 
 
 def test_a_request_to_stop_is_served_after_the_step_that_is_under_way() -> None:

@@ -137,7 +137,11 @@ def test_finqa_drops_boilerplate_and_blank_sentences(write: Callable[..., str]) 
         "Table:\n|year |payments |\n|2019 |2457 |\n\nText:\n1 payments are in billions .\n\n"
         "Question: what was the percentage of payments ?\nPut the final answer in \\boxed{}."
     )
-    assert number.metadata == {"answer_type": "arithmetic", "percent_question": True}
+    assert number.metadata == {
+        "answer_type": "arithmetic",
+        "percent_question": True,
+        "table": [["year", "payments"], ["2019", "2457"]],
+    }
     assert (no.answer, no.labels["task"]) == ("no", "yes_no")
 
 

@@ -19,7 +19,7 @@ from envs.finance.generator import CELLS, FAMILIES, LEVELS
 from envs.finance.programs import execute, parse
 from envs.finance.questions import UNITS
 from envs.finance.scenes import LAYOUTS, OWN_FAMILIES
-from envs.types import Message, SingleTurn, Task
+from envs.types import Task
 
 EVERYTHING = {split: FinanceTasks(split, levels=LEVELS) for split in SPLITS}
 ROUND = range(len(CELLS))  # one task of every cell
@@ -285,12 +285,6 @@ def test_the_same_tasks_for_ever() -> None:
     tasks = [EVERYTHING["train"][i] for i in ROUND]
     text = "\n".join(f"{task.id} {task.prompt[0].content} {task.answer}" for task in tasks)
     assert blake2b(text.encode(), digest_size=8).hexdigest() == "cffe5cdf4f3c3b97"
-
-
-def test_a_single_turn_plays_a_task() -> None:
-    task, env = EVERYTHING["train"][7], SingleTurn()
-    assert env.reset(task).messages == task.prompt
-    assert env.step(Message("assistant", task.answer)).done
 
 
 def test_workings_end_in_the_answer() -> None:

@@ -1,10 +1,6 @@
 """The numeric verifier: what counts as the answer, as a number, and as equal."""
 
-import collections
-import json
-import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -67,7 +63,7 @@ def test_extract_answer(reply: str, text: str, source: Source) -> None:
         ("三亿五千万元", Quantity(3.5e8, 1.0, False, "CNY")),
         ("百分之三点五", Quantity(3.5, 0.01, True)),
         ("1 234 567", Quantity(1234567.0)),
-        ("12 months (rounded)", Quantity(12.0)),
+        ("12 months (rounded)", Quantity(12.0, unit="month")),
     ],
 )
 def test_parse_quantity(text: str, quantity: Quantity) -> None:
@@ -243,25 +239,3 @@ def test_hostile_replies_are_rejected_in_bounded_time(gold: str | list[str], rep
     start = time.perf_counter()
     assert verify(gold, reply) != "equal"
     assert time.perf_counter() - start < 1.0  # milliseconds in practice; a slow machine may stall
-
-
-def test_published_cases() -> None:
-    data = os.environ.get("ASSAY_DATA")
-    path = Path(data).parent / "cases" / "answer_cases.jsonl" if data else None
-    if path is None or not path.exists():
-        pytest.skip("needs ASSAY_DATA with ../cases/answer_cases.jsonl beside it")
-    failed = collections.defaultdict(list)
-    for line in path.read_text(encoding="utf-8").splitlines():
-        case = json.loads(line)
-        question = Question(
-            case.get("unit"), case.get("percent_question"), case.get("answer_type", "")
-        )
-        gold = case["gold"] if isinstance(case["gold"], list) else str(case["gold"])
-        try:
-            equal = verify(gold, case["prediction"], question) == "equal"
-        except DataError:
-            equal = False
-        if equal != case["expected"]:
-            failed[case["tier"]].append(case["id"])
-    assert failed["core"] == []
-    assert failed["policy"] == ["ac0564"]  # "ninety-four": number words are not read

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from envs.types import Message, SingleTurn, Step, Task
+from envs.episodes import Hall, PlainEpisodes, fault_of
+from envs.tools import ToolEnv
+from envs.types import Message, Step, Task
 from rl.batching import sample_of
 from rl.tokenizer import CHAT_TEMPLATE, train_tokenizer
 from rollout.engine import EngineDead, GenerationFailed, PromptTooLong, checked_finish
@@ -67,9 +69,11 @@ class ScriptedEngine:
     policy_version: int = 3
     prompts: list[IntArray] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
+    max_tokens: list[int] = field(default_factory=list)
 
     async def generate(self, token_ids: IntArray, sampling: Sampling, seed: int) -> Completion:
-        assert sampling == SAMPLING
+        assert sampling.temperature == SAMPLING.temperature
+        self.max_tokens.append(sampling.max_tokens)
         self.prompts.append(token_ids)
         self.seeds.append(seed)
         if len(token_ids) >= self.room:
@@ -124,17 +128,41 @@ class Dialogue:
             raise OSError("still in use")
 
 
+class InlineEpisodes:
+    """Environments called where they are needed: on virtual time nothing else would be."""
+
+    def __init__(self, make: Callable[[Task], Any]) -> None:
+        self.hall = Hall(make)
+
+    async def reset(self, episode: str, task: Task) -> Step:
+        return self._call(self.hall.reset, episode, task)
+
+    async def step(self, episode: str, reply: Message) -> Step:
+        return self._call(self.hall.step, episode, reply)
+
+    async def close(self, episode: str) -> None:
+        self._call(self.hall.close, episode)
+
+    def _call(self, call: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return call(*args)
+        except Exception as error:
+            raise fault_of(error) from error
+
+
 def play(
     engine: ScriptedEngine,
     renderer: Renderer,
-    make_env: Callable[[Task], Any] = lambda task: SingleTurn(),
+    make_env: Callable[[Task], Any] | None = None,
     count: int = 1,
     rollout_s: float = 100.0,
     **request: Any,
 ) -> Group:
     fields = {"thinking": False, "sampling": SAMPLING, **request}
-    asked = RolloutRequest(4, TASK, tuple(range(100, 100 + 10 * count, 10)), **fields)
-    return simulate(Runner(engine, renderer, make_env, rollout_s).run(asked))
+    task = replace(TASK, env="tests:Env") if make_env else TASK
+    asked = RolloutRequest(4, task, tuple(range(100, 100 + 10 * count, 10)), **fields)
+    episodes = InlineEpisodes(make_env) if make_env else PlainEpisodes()
+    return simulate(Runner(engine, renderer, episodes, rollout_s).run(asked))
 
 
 def the_only(group: Group) -> Trajectory:
@@ -328,3 +356,86 @@ def test_a_dead_engine_is_the_workers_fault_and_is_raised(
     with pytest.raises(EngineDead, match="gone"):
         play(ScriptedEngine(directory, dead=True), renderer, lambda task: env, count=2)
     assert env.closed == 2
+
+
+CALL = '<tool_call>\n{"name": "total", "arguments": {"a": 7, "b": 8}}\n</tool_call>'
+
+
+def test_an_episode_with_tools(directory: Path, renderer: Renderer) -> None:
+    def total(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    engine = ScriptedEngine(directory, replies=(f"So: {CALL}{CALL}", "<tool_call>{", "15"))
+    env = ToolEnv([total], score=lambda: 0.5)
+    sampling = Sampling(0.7, 1000)
+    sample = the_only(play(engine, renderer, lambda task: env, max_turns=5, sampling=sampling))
+    assert "total(a, b)" in renderer.parse(sample.spans[0].token_ids).content
+    assert [m.role for m in sample.messages] == [
+        *("user", "assistant", "tool", "tool", "assistant", "tool", "assistant")
+    ]
+    assert [m.content for m in sample.messages[2:4]] == ["15", "15"]
+    assert [len(turn.calls) for turn in sample.turns] == [2, 1, 0]
+    assert [(call.call.name, call.error) for call in sample.calls] == [
+        *(("total", ""), ("total", ""), ("", "invalid_json"))
+    ]
+    assert (sample.num_turns, sample.env_reward, sample.stop_reason) == (3, 0.5, StopReason.STOP)
+    assert sample.turns[0].generate_s > 0.9 > sample.turns[0].env_s, "by the engine's clock"
+    lengths = [len(span.token_ids) for span in sample.spans[1::2]]
+    assert engine.max_tokens == [1000, 1000 - lengths[0], 1000 - lengths[0] - lengths[1]]
+
+
+def test_the_token_limit_holds_for_all_turns_together(directory: Path, renderer: Renderer) -> None:
+    engine = ScriptedEngine(directory, replies=("x" * 29,))  # 30 tokens a turn
+    sampling = Sampling(0.7, 60)
+    sample = the_only(
+        play(engine, renderer, lambda task: Dialogue(9), max_turns=9, sampling=sampling)
+    )
+    assert (sample.stop_reason, sample.num_turns, sample.num_generated) == ("length", 2, 60)
+    assert sample.spans[-1].logprobs is not None
+
+
+def test_what_was_said_before_a_fault_is_kept_for_the_traces(
+    directory: Path, renderer: Renderer
+) -> None:
+    env = Dialogue(turns=1, fail="step")
+    sample = the_only(play(ScriptedEngine(directory), renderer, lambda task: env))
+    assert_fault(sample, "tool host gone")
+    assert [m.content for m in sample.messages] == [TASK.prompt[0].content, "Claims total 15"]
+    assert len(sample.turns) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (None, "it returned NoneType, not a Step"),
+        (Step((Message("assistant", "x"),), done=False), "it spoke as 'assistant'"),
+        (Step((), done=False), "neither ended the episode nor said anything"),
+        (Step((), reward=float("nan")), "its reward is nan"),
+        (Step((Message("tool", ""),) * 65, done=False), "65 messages at once"),
+    ],
+)
+def test_an_environment_that_breaks_its_promise_is_a_fault(
+    directory: Path, renderer: Renderer, said: Any, text: str
+) -> None:
+    class Broken(Dialogue):
+        def step(self, reply: Message) -> Step:
+            return cast(Step, said)
+
+    sample = the_only(play(ScriptedEngine(directory), renderer, lambda task: Broken()))
+    assert_fault(sample, text)
+
+
+def test_what_an_environment_says_is_bounded(directory: Path, renderer: Renderer) -> None:
+    class Loud(Dialogue):
+        def step(self, reply: Message) -> Step:
+            said = "\x00\ud800" + 10_000_000 * "7"
+            return Step((Message("tool", said),), done=len(self.seen) == 1)
+
+    sample = the_only(play(ScriptedEngine(directory), renderer, lambda task: Loud(), max_turns=2))
+    text = sample.messages[2].content
+    assert text.startswith("\ufffd\ufffd777")
+    assert text.endswith("[cut: 10000006 bytes in all]")
+    assert len(text.encode()) < 17_000
+    trained = sample_of(sample, 1.0)
+    assert trained.loss_mask.sum() == sample.num_generated

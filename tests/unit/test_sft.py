@@ -35,9 +35,9 @@ class Demonstrations:
 
 
 class Renderer:
-    def render_demonstration(self, demo: Demonstration) -> tuple[IntArray, IntArray]:
+    def render_demonstration(self, demo: Demonstration) -> list[IntArray]:
         index = int(demo.task.id)
-        return np.array([index], np.int32), np.arange(index % 4 + 1, dtype=np.int32)
+        return [np.array([index], np.int32), np.arange(index % 4 + 1, dtype=np.int32)]
 
 
 def make_stage(

@@ -135,6 +135,8 @@ def test_sampled_trajectories_are_few_and_the_same_when_a_step_is_repeated(
     first, again, other = texts[:3], texts[3:6], texts[6:]
     assert first == again != other
     assert len(set(first)) == 3
+    tracker.log_trajectories("reasoning", 3, groups, whole=True)
+    assert len(read_log(tmp_path / TRAJECTORIES)) == 9 + 48
 
 
 def test_resuming_continues_at_the_checkpoint_and_keeps_the_lost_lines_aside(

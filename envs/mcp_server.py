@@ -1,0 +1,222 @@
+"""The tools of any MCP server, over stdio or HTTP.
+
+A process that plays episodes has one connection to each server, kept open and shared, unless the
+server keeps state and each episode is to have its own. When a server dies, the calls under way are
+faults of their episodes, and the next episode connects anew, which starts a stdio server again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, TypeVar
+
+from mcp import Client, MCPError, StdioServerParameters, types
+
+from configs.errors import ConfigError
+from envs.datasets import HELD_OUT_SHARE
+from envs.played import ASK, PlayedTasks, rows_or_numbers
+from envs.tool_schema import Tool, make_tool
+from envs.tools import ToolEnv
+from envs.types import Message, Step, Task, ToolSpec
+
+T = TypeVar("T")
+
+CONNECT_S = 30.0
+MAX_TOOLS = 128
+
+
+class ServerGone(Exception):
+    """The server died, or cannot be reached: a fault, whatever was called."""
+
+
+def load_mcp(
+    command: str | Sequence[str] = "",
+    url: str = "",
+    split: str = "train",
+    path: str = "",
+    size: int = 0,
+    prompt: str = ASK,
+    held_out_share: float = HELD_OUT_SHARE,
+    timeout_s: float = 8.0,
+    shared: bool = True,
+) -> PlayedTasks:
+    """Tasks whose tools are those of the server at `url`, or which `command` starts.
+
+    `path` is a file of rows with prompt and answer. `timeout_s` bounds one call, and must be under
+    `deadlines.tool_s`. Raises ConfigError unless exactly one of command and url is given.
+    """
+    if bool(command) == bool(url):
+        raise ConfigError("mcp: set either command, which starts a server, or url")
+    words = shlex.split(command) if isinstance(command, str) else list(command)
+    settings = {"command": words, "url": url, "timeout_s": timeout_s, "shared": shared}
+    tasks = rows_or_numbers("mcp", split, path, size, prompt, held_out_share)
+    return PlayedTasks(tasks, "envs.mcp_server:McpEnv", settings)
+
+
+class McpEnv:
+    """Plays one episode with a server's tools."""
+
+    def __init__(self) -> None:
+        self._tools: ToolEnv
+        self._close: Callable[[], None] = lambda: None
+
+    def reset(self, task: Task) -> Step:
+        settings = task.metadata["settings"]
+        if settings["shared"]:
+            server = connections().to(settings)
+        else:
+            server = Server(settings)
+            self._close = server.close
+        self._tools = ToolEnv(server.tools())
+        return self._tools.reset(task)
+
+    def step(self, reply: Message) -> Step:
+        return self._tools.step(reply)
+
+    def close(self) -> None:
+        self._close()
+
+
+class Server:
+    """A connection to a server, used from any thread; it lives in the process's event loop."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._timeout_s = settings["timeout_s"]
+        self._over = asyncio.Event()
+        self._client: Client
+        self._holding: asyncio.Task[None]
+        command = settings["command"]
+        self._where = settings["url"] or StdioServerParameters(command=command[0], args=command[1:])
+        try:
+            self._specs = in_loop(self._open(), CONNECT_S)
+        except TimeoutError:
+            raise ServerGone(f"MCP server {self._name}: no answer within {CONNECT_S:g} s") from None
+
+    @property
+    def _name(self) -> str:
+        where = self._where
+        return where if isinstance(where, str) else " ".join([where.command, *where.args])
+
+    @property
+    def gone(self) -> bool:
+        return self._over.is_set() or self._holding.done()
+
+    def tools(self) -> list[Tool]:
+        """The server's tools, each a call of it."""
+        return [make_tool(spec, partial(self._call, spec.name)) for spec in self._specs]
+
+    def close(self) -> None:
+        loop().call_soon_threadsafe(self._over.set)
+
+    def _call(self, name: str, /, **arguments: Any) -> str:
+        """The text of what a tool returns.
+
+        Raises:
+            ValueError: the tool says that it was called wrongly, or failed.
+            TimeoutError: it did not answer in time.
+            ServerGone: the connection is lost.
+        """
+        calling = self._client.call_tool(name, arguments, read_timeout_seconds=self._timeout_s)
+        try:
+            result = in_loop(self._while_open(calling), self._timeout_s + 1)
+        except MCPError as error:
+            if error.code == types.REQUEST_TIMEOUT:
+                raise TimeoutError(f"no answer within {self._timeout_s:g} s") from None
+            if error.code == types.CONNECTION_CLOSED:
+                self.close()
+                raise ServerGone(f"MCP server {self._name} is gone") from None
+            raise ValueError(error.message) from error
+        text = "\n".join(_text(block) for block in result.content)
+        if result.is_error:
+            raise ValueError(text or "the tool failed")
+        return text
+
+    async def _open(self) -> list[ToolSpec]:
+        ready: asyncio.Future[list[ToolSpec]] = asyncio.get_running_loop().create_future()
+        self._holding = asyncio.create_task(self._hold(ready))
+        return await ready
+
+    async def _hold(self, ready: asyncio.Future[list[ToolSpec]]) -> None:
+        """Keep the connection: it must be opened and closed by one task."""
+        try:
+            async with Client(self._where) as self._client:
+                ready.set_result(await self._list())
+                await self._over.wait()
+        except Exception as error:  # of whatever kind: there is no connection
+            if not ready.done():
+                ready.set_exception(ServerGone(f"MCP server {self._name}: {_cause(error)}"))
+
+    async def _list(self) -> list[ToolSpec]:
+        specs: list[ToolSpec] = []
+        cursor: str | None = None
+        while len(specs) < MAX_TOOLS:
+            page = await self._client.list_tools(cursor=cursor)
+            specs += [ToolSpec(t.name, t.description or t.name, t.input_schema) for t in page.tools]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return specs[:MAX_TOOLS]
+
+    async def _while_open(self, calling: Coroutine[Any, Any, T]) -> T:
+        call = asyncio.ensure_future(calling)
+        await asyncio.wait((call, self._holding), return_when=asyncio.FIRST_COMPLETED)
+        if call.done() and not (self.gone and call.exception()):
+            return call.result()
+        call.cancel()
+        raise ServerGone(f"MCP server {self._name} is gone")
+
+
+class Connections:
+    """The servers that are shared by the episodes of this process."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, Server] = {}
+        self._lock = threading.Lock()
+
+    def to(self, settings: Mapping[str, Any]) -> Server:
+        """The connection to a server, a new one where there is none. Raises ServerGone."""
+        key = json.dumps(settings, sort_keys=True)
+        with self._lock:
+            server = self._servers.get(key)
+            if server is None or server.gone:
+                server = self._servers[key] = Server(settings)
+            return server
+
+
+@cache
+def connections() -> Connections:
+    return Connections()
+
+
+@cache
+def loop() -> asyncio.AbstractEventLoop:
+    """The event loop of all connections, in a thread of its own."""
+    running = asyncio.new_event_loop()
+    threading.Thread(target=running.run_forever, name="mcp", daemon=True).start()
+    return running
+
+
+def in_loop(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Run a coroutine there and wait for it. Raises TimeoutError, and whatever it raises."""
+    future = asyncio.run_coroutine_threadsafe(work, loop())
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        future.cancel()
+        raise
+
+
+def _text(block: Any) -> str:
+    return block.text if isinstance(block, types.TextContent) else f"[{block.type}]"
+
+
+def _cause(error: BaseException) -> str:
+    """The first exception in a group, which says more than the group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

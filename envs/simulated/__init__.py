@@ -1,0 +1,1 @@
+"""Simulated finance worlds to be worked in with tools, each with tasks, gold calls and faults."""

@@ -1,0 +1,212 @@
+"""From a typed Python function to a tool: its schema in OpenAI's form, and what checks a call."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import jsonschema
+import referencing
+import referencing.exceptions
+import referencing.jsonschema
+
+from configs.errors import ConfigError
+from envs.types import ToolSpec
+
+SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+SECTIONS = ("args:", "arguments:", "returns:", "raises:", "example:", "examples:", "yields:")
+SHOWN_CHARS = 80  # of a wrong value, in a message to the policy
+
+
+def _is_integer(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# JSON Schema takes 3.0 for an integer; a Python function with an `int` parameter does not.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that can be called: what the policy is told, and the function that answers.
+
+    `function` takes the arguments as keywords and returns text, bytes, or what JSON can hold.
+    """
+
+    spec: ToolSpec
+    function: Callable[..., Any]
+    validator: Any  # jsonschema's validators have no common type
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Name to schema of each parameter."""
+        properties: Mapping[str, Any] = self.spec.parameters.get("properties", {})
+        return properties
+
+    def problem(self, arguments: Mapping[str, Any]) -> str:
+        """What is wrong with the arguments of a call, or ""."""
+        closed = self.spec.parameters.get("additionalProperties") is False
+        if closed and (unknown := [name for name in arguments if name not in self.parameters]):
+            names = ", ".join(self.parameters) or "none"
+            return f"no parameter {unknown[0]!r:.60}; {self.spec.name} has {names}"
+        error = next(self.validator.iter_errors(arguments), None)
+        if error is None:
+            return ""
+        place = ".".join(map(str, error.absolute_path))
+        message: str = error.message
+        if error.validator == "type":
+            message = f"{_shown(error.instance)} is not of type {error.validator_value!r}"
+        elif error.validator == "enum":
+            message = f"{_shown(error.instance)} is not one of {error.validator_value}"
+        return f"{place}: {message}" if place else message
+
+
+def make_tool(spec: ToolSpec, function: Callable[..., Any]) -> Tool:
+    """A tool from a spec of one's own, such as a server's.
+
+    Raises ConfigError for what is no schema, and for one that refers to a schema elsewhere.
+    """
+    try:
+        _Validator.check_schema(spec.parameters)
+        _look_up_all(spec.parameters)
+    except jsonschema.SchemaError as error:
+        raise ConfigError(f"tool {spec.name}: not a JSON schema: {error.message}") from error
+    except referencing.exceptions.Unresolvable as error:
+        raise ConfigError(
+            f"tool {spec.name}: its schema refers to one elsewhere, {error.ref}; include it"
+        ) from error
+    # An empty registry: whatever is called, no schema is ever fetched.
+    return Tool(spec, function, _Validator(spec.parameters, registry=referencing.Registry()))
+
+
+def _look_up_all(schema: Mapping[str, Any]) -> None:
+    """Resolve every `$ref` within the schema itself. Raises Unresolvable."""
+    resource = referencing.jsonschema.DRAFT202012.create_resource(schema)
+    resolver = referencing.Registry().with_resource("", resource).resolver()
+    pending: list[Any] = [schema]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Mapping):
+            if isinstance(reference := part.get("$ref"), str):
+                resolver.lookup(reference)
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+
+
+def tool_of(function: Callable[..., Any]) -> Tool:
+    """The tool that a function, or a method of an object, is.
+
+    The schema follows its type hints: str, int, float, bool, None, list[X], dict[str, X], Literal,
+    X | Y, and Annotated[X, "description"]. Name and description are the function's and its
+    docstring's; descriptions of parameters may stand under "Args:". A parameter with a default may
+    be left out. Raises ConfigError where a hint or the docstring is missing or not of these kinds.
+    """
+    plain = function.__func__ if isinstance(function, types.MethodType) else function
+    if not inspect.isfunction(plain):
+        raise ConfigError(f"tools are functions or methods, not {type(plain).__name__}")
+    spec, validator = _described(plain, plain is not function)
+    return Tool(spec, function, validator)
+
+
+@lru_cache(maxsize=512)  # worlds make their tools anew in every episode
+def _described(function: Callable[..., Any], is_method: bool) -> tuple[ToolSpec, Any]:
+    name = function.__name__
+    summary, described = read_docstring(inspect.getdoc(function) or "")
+    if not summary:
+        raise ConfigError(f"tool {name}: no docstring; the policy knows a tool by its description")
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise ConfigError(f"tool {name}: {error} in its type hints; import it") from error
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for parameter in list(inspect.signature(function).parameters.values())[is_method:]:
+        where = f"tool {name}, parameter {parameter.name}"
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ConfigError(f"{where}: must be a named one, not {parameter}")
+        if parameter.name not in hints:
+            raise ConfigError(f"{where}: has no type hint; add one, such as str or list[float]")
+        schema = schema_of(hints[parameter.name], where)
+        if text := described.get(parameter.name):
+            schema.setdefault("description", text)
+        if parameter.default is parameter.empty:
+            required.append(parameter.name)
+        elif parameter.default is not None:
+            schema["default"] = parameter.default
+        properties[parameter.name] = schema
+    if unknown := [key for key in described if key not in properties]:
+        raise ConfigError(f"tool {name}: its docstring describes '{unknown[0]}', no parameter")
+    parameters = {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+    spec = ToolSpec(name, summary, parameters)
+    return spec, make_tool(spec, function).validator
+
+
+def schema_of(hint: Any, where: str) -> dict[str, Any]:
+    """The JSON schema of a type hint. Raises ConfigError naming `where` for other kinds."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in SIMPLE:
+        return {"type": SIMPLE[hint]}
+    if origin is Annotated:
+        schema = schema_of(arguments[0], where)
+        texts = [text for text in arguments[1:] if isinstance(text, str)]
+        return {**schema, "description": " ".join(texts)} if texts else schema
+    if origin is Literal:
+        return {"enum": list(arguments)} | _type_of_all(arguments)
+    if origin is list and arguments:
+        return {"type": "array", "items": schema_of(arguments[0], where)}
+    if origin is dict and arguments and arguments[0] is str:
+        return {"type": "object", "additionalProperties": schema_of(arguments[1], where)}
+    if origin in (Union, types.UnionType):
+        return {"anyOf": [schema_of(argument, where) for argument in arguments]}
+    raise ConfigError(
+        f"{where}: type {hint} has no schema; use str, int, float, bool, list[X], dict[str, X], "
+        "Literal or X | None"
+    )
+
+
+def read_docstring(text: str) -> tuple[str, dict[str, str]]:
+    """The description, and those of the parameters under "Args:" ("name: text" or "name (type):
+    text", longer ones going on indented deeper)."""
+    summary: list[str] = []
+    described: dict[str, str] = {}
+    section, name, indent = "", "", -1
+    for line in text.splitlines():
+        depth, line = len(line) - len(line.lstrip()), line.strip()
+        if depth == 0 and line.lower() in SECTIONS:
+            section = line.lower()
+        elif not section:
+            summary.append(line)
+        elif section in SECTIONS[:2] and line:
+            indent = depth if indent < 0 else indent
+            head, colon, rest = line.partition(":")
+            if depth == indent and colon:
+                name = head.split("(")[0].strip()
+                described[name] = rest.strip()
+            elif name:
+                described[name] = f"{described[name]} {line}".strip()
+    return " ".join(" ".join(summary).split()), described
+
+
+def _type_of_all(values: tuple[object, ...]) -> dict[str, str]:
+    """{"type": ...} where all values of a Literal are of one type."""
+    kinds = {SIMPLE.get(type(value)) for value in values}
+    [kind] = kinds if len(kinds) == 1 else [None]
+    return {"type": kind} if kind else {}
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."

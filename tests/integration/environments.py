@@ -1,0 +1,163 @@
+"""Environments that behave, and some that do not; named by import path in the tasks of tests."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from envs.tools import ToolEnv
+from envs.types import Message, Step, Task
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def wait(seconds: float) -> str:
+    """Wait."""
+    time.sleep(seconds)
+    return "waited"
+
+
+def spin() -> str:
+    """Never return, and never let go of the interpreter's lock for long."""
+    while True:
+        pass
+
+
+def freeze(seconds: int) -> str:
+    """Hold the interpreter's lock."""
+    ctypes.PyDLL(None).sleep(seconds)
+    return "thawed"
+
+
+def die() -> str:
+    """Kill the process that plays the episode."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def leave() -> str:
+    """Ask the interpreter to end."""
+    sys.exit(3)
+
+
+def daemon(marker: str) -> str:
+    """Start a process that leaves for a session of its own and outlives its parent."""
+    code = f"import os, time; os.fork() and os._exit(0); os.setsid(); time.sleep(600)  # {marker}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return "started"
+
+
+def shout() -> bytes:
+    """Ten megabytes that are no text."""
+    return b"\xff\x00" * 5_000_000
+
+
+class Tools(ToolEnv):
+    """All of them."""
+
+    def __init__(self) -> None:
+        super().__init__([add, wait, spin, freeze, die, leave, daemon, shout])
+
+
+@dataclass
+class HangsAtReset:
+    def reset(self, task: Task) -> Step:
+        time.sleep(600)
+        return Step()
+
+    def step(self, reply: Message) -> Step:
+        return Step()
+
+    def close(self) -> None:
+        return None
+
+
+class OneTask:
+    """A task set of two questions for `env`, whose gold call is `gold`."""
+
+    ENV = "tests.integration.environments:Adds"
+    GOLD = ("add", {"a": 1, "b": 2})
+    ANSWER = "3"
+
+    def __init__(self, split: str = "train") -> None:
+        self.split = split
+        self.fingerprint = f"one-{split}"
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Task:
+        name, arguments = self.GOLD
+        return Task(
+            id=f"{self.split}/{index}",
+            env=self.ENV,
+            prompt=(Message("user", f"Question {index} of {self.split}?"),),
+            answer=self.ANSWER,
+            metadata={"gold_calls": [[{"name": name, "arguments": arguments}]]},
+        )
+
+
+class GoldIsWrong(OneTask):
+    ANSWER = "4"
+    GOLD = ("subtract", {"a": 1})
+
+
+class Adds(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([add])
+
+
+class GoldHangs(OneTask):
+    ENV = "tests.integration.environments:Tools"
+    GOLD = ("spin", {})
+
+
+class Leaks(OneTask):
+    ENV = "tests.integration.environments:Daemons"
+    GOLD = ("daemon", {"marker": "leaked-by-a-test"})
+
+
+class Daemons(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([daemon])
+
+
+class Overlaps(OneTask):
+    def __init__(self, split: str = "train") -> None:
+        super().__init__()
+
+
+class Changes(OneTask):
+    ENV = "tests.integration.environments:Clock"
+
+
+class Clock(ToolEnv):
+    """Tells the time with every result."""
+
+    def __init__(self) -> None:
+        super().__init__([add])
+
+    def step(self, reply: Message) -> Step:
+        step = super().step(reply)
+        told = tuple(Message(m.role, f"{m.content} {time.monotonic()}") for m in step.messages)
+        return Step(told, step.done, step.reward, calls=step.calls)
+
+
+class Gives(OneTask):
+    """A world that is content with anything."""
+
+    ENV = "tests.integration.environments:Content"
+    ANSWER = ""
+
+
+class Content(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([add], score=lambda: 1.0)

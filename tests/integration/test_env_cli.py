@@ -1,0 +1,111 @@
+"""`assay env`: a package made, installed, checked, played; and what the checks find."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError
+from launch.env_check import examine
+from launch.env_new import write_package
+from launch.env_play import play, read_arguments
+from tests.integration.environments import OneTask
+from tests.integration.runs import ROOT
+
+HERE = "tests.integration.environments"
+
+
+def broken_promises(name: str) -> dict[str, str]:
+    findings = examine(f"{HERE}:{name}", {}, num_tasks=2)
+    return {finding.promise: finding.problem for finding in findings if finding.problem}
+
+
+def test_an_environment_that_keeps_its_promises() -> None:
+    assert broken_promises("OneTask") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "promise", "problem"),
+    [
+        ("GoldIsWrong", "a perfect episode scores the maximum", "'grounding': 0.0"),
+        ("Leaks", "nothing is left behind", "2 processes behind"),
+        ("Overlaps", "tasks are the same for ever, and splits are apart", "in training, too"),
+        ("Changes", "the same calls bring the same replies", "the reply to turn 1 differs"),
+        ("Gives", "an empty answer scores less", "an empty answer scores 1"),
+    ],
+)
+def test_what_the_checks_find(name: str, promise: str, problem: str) -> None:
+    assert problem in broken_promises(name)[promise]
+
+
+def test_a_hang_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launch.env_check.TOOL_S", 0.5)
+    found = broken_promises("GoldHangs")
+    assert "did not return within 0.5 s" in found["a perfect episode scores the maximum"]
+
+
+def test_an_unknown_environment_is_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'calculator'"):
+        examine("calculater", {}, 1)
+    with pytest.raises(ConfigError, match="unknown keyword 'lvl'"):
+        examine("calculator", {"lvl": 1}, 1)
+
+
+def test_a_person_plays() -> None:
+    typed = iter(["add a=1", 'add {"a": 1, "b": 2}', "add {", "\\boxed{3}"])
+    said: list[str] = []
+    play(OneTask()[0], said.append, lambda prompt: next(typed))
+    text = "\n".join(said)
+    assert "user | Question 0 of train?" in text
+    assert "tool add(a, b): Add two numbers." in text
+    assert "invalid_arguments" in text
+    assert "tool | 3" in text
+    assert "not JSON" in text
+    assert "answer 1" in text
+
+
+def test_arguments_as_they_are_typed() -> None:
+    assert read_arguments("a=384 unit=EUR levels=[1,2]") == {
+        **{"a": 384, "unit": "EUR", "levels": [1, 2]}
+    }
+    assert read_arguments('{"a": "b c"}') == {"a": "b c"}
+    assert read_arguments("") == {}
+    with pytest.raises(ConfigError, match="is not name=value"):
+        read_arguments("x")
+
+
+@pytest.mark.parametrize("name", ["Rates", "calculator", "json", "class", "../x", "ümlaut"])
+def test_names_that_no_package_may_have(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        write_package(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_of_ones_own(tmp_path: Path) -> None:
+    """Made, installed by pip, listed, checked, and its own tests pass."""
+    package = write_package("exotic_rates", tmp_path)
+    with pytest.raises(ConfigError, match="is there already"):
+        write_package("exotic_rates", tmp_path)
+    site = tmp_path / "site"
+    python = [sys.executable, "-m"]
+    quiet = ["-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    subprocess.run([*python, "pip", "install", *quiet, "--target", site, package], check=True)
+    environment = {**os.environ, "PYTHONPATH": f"{site}:{ROOT}"}
+
+    def assay(*arguments: str) -> str:
+        command = [*python, "launch.cli", *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "exotic_rates  installed  exotic_rates.env:Tasks" in assay("env", "list")
+    assert "no " not in [line[:3] for line in assay("env", "check", "exotic_rates").splitlines()]
+    shown = assay("config", "show", "quickstart", "envs.exotic_rates.seed=1")
+    assert "exotic_rates:" in shown
+    subprocess.run([*python, "pytest", "-q", package], cwd=tmp_path, env=environment, check=True)

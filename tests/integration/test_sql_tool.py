@@ -1,0 +1,171 @@
+"""The SQL tool on hostile queries: an error or a bounded result, and nothing has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from configs.errors import DataError
+from envs.simulated.sql import KILL_S, SqlTasks, SqlTool, sql_tool
+from envs.simulated.statements import sealed_database
+from envs.tool_demonstrations import ToolDemonstrations, play
+from envs.tools import CallError, gold_episode
+from envs.types import Message, ToolCall
+from rewards.numeric import NumericVerifier
+from rollout.types import StopReason, Trajectory
+
+GOLD = "THE-GOLD-TEXT"
+
+HOSTILE = (
+    "SELECT count(*) FROM fin a, fin b, fin c, fin d, fin e, fin f",
+    "SELECT * FROM fin a, fin b, fin c ORDER BY a.revenue + b.revenue * c.revenue",
+    "SELECT sum(a.revenue) OVER (ORDER BY a.revenue) FROM fin a, fin b, fin c",
+    "SELECT (SELECT gold FROM answers) FROM fin",
+    "SELECT * FROM fin NATURAL JOIN answers",
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM answers WHERE gold LIKE 'T%')",
+    "WITH answers AS (SELECT 1 AS gold), x AS (SELECT * FROM main.answers) SELECT * FROM x",
+    "SELECT * FROM pragma_database_list",
+    "SELECT * FROM dbstat",
+    "SELECT group_concat(company) FROM fin",
+    "SELECT randomblob(1000000000)",
+    "SELECT sqlite_version()",
+    "SELECT writefile('/tmp/assay-sql', 'x')",
+    "SELECT edit('x')",
+    "UPDATE fin SET revenue = 0 RETURNING *",
+    "REPLACE INTO fin VALUES (1, 'x', 1, 1)",
+    "CREATE VIEW v AS SELECT 1",
+    "ALTER TABLE fin RENAME TO g",
+    "REINDEX",
+    "VACUUM",
+    "BEGIN IMMEDIATE",
+    "PRAGMA query_only=OFF",
+    "PRAGMA trusted_schema=ON",
+    "PRAGMA writable_schema=ON",
+    "EXPLAIN QUERY PLAN SELECT * FROM answers",
+    "SELECT \x00",
+    "SELECT '\ud800'",
+    "SELECT " + "(" * 2000,
+    "SELECT " + "+".join("1" * 2000),
+    "SELECT ?",
+    "",
+    ";",
+)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sql") / "a db?mode=rwc.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE fin (id INTEGER, company TEXT, year INTEGER, revenue INTEGER);"
+        f"CREATE TABLE answers (gold TEXT); INSERT INTO answers VALUES ('{GOLD}');"
+    )
+    rows = [(number, f"Company {number % 40}", 2000 + number % 9, number) for number in range(360)]
+    connection.executemany("INSERT INTO fin VALUES (?, ?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def tool(database: Path) -> Iterator[SqlTool]:
+    tool = SqlTool(str(database), ("fin",))
+    yield tool
+    tool.close()
+
+
+def outcome(tool: SqlTool, sql: str) -> str:
+    """The result, or the name of the error."""
+    started = time.monotonic()
+    try:
+        return tool.query(sql)
+    except (ValueError, TimeoutError) as error:
+        assert "/" not in str(error), "an error must not show a path"  # noqa: PT017
+        return type(error).__name__
+    finally:
+        assert time.monotonic() - started < KILL_S + 1
+
+
+def digest(database: Path) -> tuple[str, list[str]]:
+    data = hashlib.sha256(database.read_bytes()).hexdigest()
+    return data, sorted(os.listdir(database.parent))
+
+
+def test_hostile_queries_get_an_error(tool: SqlTool, database: Path) -> None:
+    before = digest(database)
+    for sql in HOSTILE:
+        result = outcome(tool, sql)
+        assert result.endswith("Error"), f"{sql[:60]}: {result[:200]}"
+    assert digest(database) == before
+    assert not Path("/tmp/assay-sql").exists()
+    assert tool.query("SELECT count(*) FROM fin") == "360"
+
+
+def test_the_attack_strings(tool: SqlTool, database: Path, assay_data: Path) -> None:
+    path = assay_data.parent / "cases" / "attack_strings.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if row["tool"] == "sql"]
+    before = digest(database)
+    assert len(rows) > 30
+    for row in rows:
+        sql = row["payload"]
+        if repeat := row.get("payload_repeat"):
+            sql = (repeat["unit"] * repeat["len"])[: repeat["len"]]
+        result = outcome(tool, sql)
+        assert GOLD not in result
+        refused = row["expect"].startswith("typed error")
+        assert result.endswith("Error") == refused, f"{row['id']}: {result[:200]}"
+    assert digest(database) == before
+
+
+def test_results_are_text_of_bounded_size(tool: SqlTool) -> None:
+    assert tool.query("SELECT revenue FROM fin WHERE id = 7") == "7"
+    assert tool.query("SELECT revenue FROM fin WHERE id = -1") == "no rows"
+    lines = tool.query("SELECT id, company, 1.5, NULL, x'00' FROM fin").splitlines()
+    assert lines[0] == "id | company | 1.5 | NULL | x'00'"
+    assert lines[1] == "0 | Company 0 | 1.5 | NULL | [1 bytes]"
+    assert lines[-1] == "[only the first 50 rows]"
+    assert len(lines) == 52
+    assert tool.query("SELECT 'a\nb\x1b[2J'") == "a b [2J"
+    wide = ", ".join(["company || company || company"] * 90)
+    assert len(tool.query(f"SELECT {wide} FROM fin")) <= 20_000
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        SqlTool(str(tmp_path / "none.sqlite"), ("fin",))
+
+
+def test_gold_queries_give_the_gold_answers() -> None:
+    for split in ("train", "heldout"):
+        tasks = SqlTasks(split, levels=(1, 2, 3, 4), size=70)
+        for index in range(len(tasks)):
+            task = tasks[index]
+            step = play(task, gold_episode(task))[1]
+            [record] = step.calls
+            told = Message("assistant", f"\\boxed{{{record.result}}}")
+            trajectory = Trajectory(task, 0, (), (told,), StopReason.STOP)
+            assert NumericVerifier()(trajectory).reward == 1.0, (task, record)
+        sql_tool(split, 0).close()
+
+
+def test_the_world_cannot_be_written_even_by_us() -> None:
+    with pytest.raises(PermissionError):
+        os.pwrite(sealed_database("train", 0), b"x", 0)
+
+
+def test_a_late_query_is_told_to_the_policy() -> None:
+    task = SqlTasks()[0]
+    slow = {"sql": "SELECT count(*) FROM figures a, figures b"}
+    step = play(task, [Message("assistant", "", (ToolCall("query", slow),))])[1]
+    assert step.calls[0].error == CallError.DEADLINE
+    shown = ToolDemonstrations(SqlTasks(), tool_share=1.0)[0]
+    assert shown.turns[1].content == shown.task.answer
+    sql_tool("train", 0).close()
