@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.loop_workload import CONFIG, STAGE, RolloutsByLength, Turns
+from configs.derived import logprob_limit
 from configs.load import load
 from configs.schema import RunConfig
 from launch.cluster import RayFleets, no_report, ray_fleets
@@ -22,7 +23,7 @@ from launch.models import Models, prepare_models
 from launch.tasks import load_stages
 from rl.controller import Controller, Parts, Progress
 from rl.curriculum import UniformCurriculum
-from rl.publish import WeightPublisher, logprob_limit
+from rl.publish import WeightPublisher
 from rl.tracking import EvaluationRecord, StepRecord
 from rollout.types import Group
 

@@ -37,6 +37,8 @@ POINTS: dict[str, str] = {
     "reward.after_score": "a group is scored and not yet delivered",
     "envs.start": "an environment host is about to start",
     "envs.before_step": "an environment host has got what a policy wrote",
+    "judge.start": "a judge is about to start its engine or its client",
+    "judge.before_score": "a judge has got a group",
     "publish.before_offer": "the driver is about to have the learner write its weights",
     "learner.before_step": "a learner rank has got a batch",
     "learner.forward": "a learner rank is about to run one micro-batch forward",

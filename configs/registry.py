@@ -19,12 +19,12 @@ from configs.errors import ConfigError
 
 VERIFIERS = {
     "numeric": "rewards.numeric:NumericVerifier",
-    "open": "rewards.open_answers:OpenVerifier",
     "tool_use": "rewards.tool_use:ToolUseVerifier",
     "official_finqa": "rewards.officials:official_finqa",
     "official_tatqa": "rewards.officials:official_tatqa",
     "official_gsm8k": "rewards.officials:official_gsm8k",
     "official_choice": "rewards.officials:official_choice",
+    "open": "rewards.open_answers:OpenVerifier",
 }
 
 ADVANTAGES = {name: f"rl.advantages:{name}" for name in ("grpo", "dr_grpo", "rloo", "reinforce_pp")}
@@ -82,8 +82,8 @@ DEMONSTRATION_SOURCES = {
         "envs.datasets:load_demonstrations",
     ),
     "finance": "envs.finance:FinanceDemonstrations",
-    "general": "envs.finance.general:GeneralDemonstrations",
     **dict.fromkeys(ENVIRONMENTS, "envs.tool_demonstrations:ToolDemonstrations"),
+    "general": "envs.finance.general:GeneralDemonstrations",
 }
 
 

@@ -128,8 +128,7 @@ class LearnerConfig:
 @dataclass
 class PublishConfig:
     max_logprob_difference: float = 0.0
-    """Largest |engine - learner| log-probability on the probe set; over it no worker serves.
-    0: 1e-4 in float32, 0.2 in bfloat16, where engine and learner round in different kernels."""
+    """Largest |engine - learner| log-probability of an engine that serves; 0: 1e-4, bf16 0.2."""
     num_probes: int = 4
     """Sequences in the probe set."""
     max_mismatch_kl: float = 0.1
@@ -387,8 +386,7 @@ class RunConfig:
     deadlines: DeadlinesConfig = field(default_factory=DeadlinesConfig)
     """Longest waits."""
     envs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Environments by name, with their arguments: a task set more for each rl stage, and for the
-    evaluation, whose max_turns is over 1."""
+    """Environments by name, with arguments: a task set more for all that has max_turns over 1."""
     stages: dict[str, StageConfig] = field(default_factory=dict)
     """Training stages by name."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -42,7 +42,7 @@ DTYPES = ("float32", "bfloat16")
 SPLITS = ("train", "heldout")
 KL_ESTIMATORS = ("k1", "k2", "k3")
 
-ROLES = ("rollout", "learner", "reward", "judge", "envs")
+ROLES = ("rollout", "learner", "reward", "envs", "judge")
 
 Problem = tuple[str, str]
 """A key and what is wrong with it."""

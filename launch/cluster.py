@@ -48,6 +48,9 @@ from rl.types import LearnerSettings
 
 _log = logging.getLogger(__name__)
 
+SCALED_WORKERS = 8
+"""Rollout workers that `assay scale` can add on a cluster of the run's own."""
+
 OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
 QUEUED = 1.25
@@ -91,9 +94,9 @@ class RayFleets:
     @property
     def pools(self) -> dict[str, Pool]:
         pools = {"rollout": self.rollouts.pool, "reward": self.rewards.pool}
-        if (judges := self.rewards.judges) is not None:
-            pools["judge"] = judges
-        return pools | ({"envs": hosts.pool} if (hosts := self.rollouts.hosts) else {})
+        hosts, judges = self.rollouts.hosts, self.rewards.judges
+        pools |= {"envs": hosts.pool} if hosts else {}
+        return pools | ({"judge": judges} if judges is not None else {})
 
     def status(self, policy_version: int) -> dict[str, Any]:
         versions = {"rollout": policy_version}
@@ -215,8 +218,9 @@ def _start_local_cluster(config: RunConfig, folder: Path) -> None:
         + config.reward.workers
         + config.hosts.workers * config.hosts.cpus
     )
+    room = SCALED_WORKERS * config.rollout.cpus  # cores are shared, not refused, on one machine
     ray.init(
-        num_cpus=max(needed, os.cpu_count() or 1),
+        num_cpus=max(needed, os.cpu_count() or 1) + room,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -304,13 +308,9 @@ async def start_rewards(
 
 
 def _judge_role(config: RunConfig, logs: Path, run_id: str) -> Role:
-    def create(name: str, life: int) -> Any:
-        options = _options(config, "judge", run_id, life)
-        return JudgeActor.options(**options).remote(str(logs / f"{name}.log"))
-
     return Role(
         name="judge",
-        create=create,
+        create=_creator(JudgeActor, config, "judge", logs, run_id),
         ask=ask,
         end=end,
         start_args=(config.reward,),

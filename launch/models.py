@@ -131,20 +131,21 @@ def model_shape(directory: Path) -> dict[str, object]:
 
 
 def tokenizer_texts() -> Iterator[str]:
-    """Questions and worked answers of every level, general ones and tool calls, the same always."""
+    """Questions and worked answers of every level, tool calls and general answers, the same ones
+    always."""
     for level in (1, 2, 3, 4, 5):
         demonstrations = FinanceDemonstrations(FinanceTasks(levels=(level,)), step_share=0.5)
         for index in range(TEXTS_A_LEVEL):
             demonstration = demonstrations[index]
             yield from (message.content for message in demonstration.task.prompt)
             yield from (demonstration.reasoning, demonstration.reply)
-    general = GeneralDemonstrations()
-    for index in range(TEXTS_A_LEVEL):
-        yield general[index].task.prompt[-1].content
-        yield general[index].reply
     for tasks in (CalculatorTasks(), SqlTasks()):
         calling = ToolDemonstrations(tasks, tool_share=1.0)
         for index in range(TEXTS_A_LEVEL):
             demonstration = calling[index]
             messages = *demonstration.task.prompt, *demonstration.turns
             yield from (written(message) for message in messages)
+    general = GeneralDemonstrations()
+    for index in range(TEXTS_A_LEVEL):
+        yield general[index].task.prompt[-1].content
+        yield general[index].reply

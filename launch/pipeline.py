@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.derived import logprob_limit
 from configs.errors import ConfigError, Stopped
 from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
@@ -30,7 +31,7 @@ from rl.export import copy_settings
 from rl.label_weights import pass_at_10_by_label
 from rl.ledger import Ledger
 from rl.provenance import Fingerprints, code_version, package_versions
-from rl.publish import WeightPublisher, logprob_limit
+from rl.publish import WeightPublisher
 from rl.sft import SupervisedStage
 from rl.tracking import START, EvaluationRecord, FileTracker
 from rollout.types import Group, IntArray

@@ -41,7 +41,7 @@ class Placement:
 def reserved(config: RunConfig, role: str) -> dict[str, float]:
     """What one actor of a role reserves on a cluster."""
     shared = config.learner.colocate
-    roles: dict[str, dict[str, float]] = {
+    amounts: dict[str, float] = {
         "rollout": {
             "CPU": config.rollout.cpus,
             "GPU": SHARED_GPU if shared else config.rollout.gpus,
@@ -52,10 +52,9 @@ def reserved(config: RunConfig, role: str) -> dict[str, float]:
         },
         # Light, and needed by all: where a machine was lost, they must find room on what is left.
         "reward": {},
-        "judge": _judge(config),
         "envs": {"CPU": config.hosts.cpus},
-    }
-    amounts = roles[role]
+        "judge": _judge(config),
+    }[role]
     custom = {name: float(n) for name, n in config.fleet.resources.get(role, {}).items()}
     return {name: n for name, n in {**amounts, **custom}.items() if n}
 

@@ -42,10 +42,10 @@ ASSUMED_GPU_GIB = 80.0
 CONTROLLER_GIB = 1.5
 """The driver with its libraries, and Ray's own processes."""
 REWARD_WORKER_GIB = 0.4
-JUDGE_ENGINE_GIB = 3.0
-"""An engine on a CPU with a small model; a large one's weights come on top."""
 HOST_GIB, ENVIRONMENTS_GIB = 0.2, 0.1
 """An environment host, and each of the processes in which it plays."""
+JUDGE_ENGINE_GIB = 3.0
+"""An engine on a CPU with a small model; a large one's weights come on top."""
 
 Counts = tuple[dict[str, int], int]
 """Tasks by set, and rows of files that were left out."""
@@ -160,9 +160,17 @@ def _roles(config: RunConfig, shape: ModelShape | None, machine: Machine) -> tup
         Role("rollout", rollout.workers, rollout.cpus, rollout.gpus * share, engine),
         Role("learner", learner.ranks, learner.cpus, learner.gpus * share, rank),
         Role("reward", config.reward.workers, 0, 0, {"process": REWARD_WORKER_GIB}),
+        *_hosts(config),
         *_judge(config),
         *_hosts(config),
     )
+
+
+def _hosts(config: RunConfig) -> Iterator[Role]:
+    if needs_hosts(config):
+        hosts = config.hosts
+        processes = hosts.cpus * ENVIRONMENTS_GIB
+        yield Role("envs", hosts.workers, hosts.cpus, 0, {"processes": HOST_GIB + processes})
 
 
 def _judge(config: RunConfig) -> Iterator[Role]:
@@ -176,13 +184,6 @@ def _judge(config: RunConfig) -> Iterator[Role]:
         return
     memory = {} if settings.gpus else {"process": JUDGE_ENGINE_GIB}
     yield Role("judge", settings.workers, settings.cpus, settings.gpus, memory)
-
-
-def _hosts(config: RunConfig) -> Iterator[Role]:
-    if needs_hosts(config):
-        hosts = config.hosts
-        processes = hosts.cpus * ENVIRONMENTS_GIB
-        yield Role("envs", hosts.workers, hosts.cpus, 0, {"processes": HOST_GIB + processes})
 
 
 def _missing(config: RunConfig, roles: tuple[Role, ...], machine: Machine) -> Iterator[str]:
@@ -223,11 +224,7 @@ def _stages(config: RunConfig) -> tuple[StagePlan, ...]:
 
 
 def _tasks(
-    key: str,
-    sets: Mapping[str, TasksConfig],
-    config: RunConfig,
-    verifier: Rules,
-    max_turns: int,
+    key: str, sets: Mapping[str, TasksConfig], config: RunConfig, verifier: Rules, max_turns: int
 ) -> dict[str, TaskSet]:
     loaded = {
         name: load_tasks(

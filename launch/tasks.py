@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from configs.errors import ConfigError
-from configs.registry import DEMONSTRATION_SOURCES, ENVIRONMENTS, TASK_SOURCES, bind, resolve
+from configs.registry import (
+    DEMONSTRATION_SOURCES,
+    ENVIRONMENTS,
+    TASK_SOURCES,
+    bind,
+    resolve,
+)
 from configs.schema import RunConfig, StageConfig, StageKind, TasksConfig
 from configs.validate import enabled_stages
 from envs.episodes import is_plain

@@ -14,7 +14,6 @@ import numpy as np
 
 from configs.errors import FaultBudgetSpent
 from configs.faultpoints import point
-from configs.schema import RunConfig
 from rl.metrics import PublishReport
 from rollout.types import FloatArray, IntArray
 
@@ -185,9 +184,3 @@ class WeightPublisher:
 def largest_difference(a: Sequence[FloatArray], b: Sequence[FloatArray]) -> float:
     """Largest absolute difference between two lists of aligned arrays; NaN if any value is."""
     return float(np.max([np.max(np.abs(x - y)) for x, y in zip(a, b, strict=True)]))
-
-
-def logprob_limit(config: RunConfig) -> float:
-    """The effective `publish.max_logprob_difference`."""
-    default = {"float32": 1e-4, "bfloat16": 0.2}[config.model.dtype]
-    return config.publish.max_logprob_difference or default

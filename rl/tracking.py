@@ -46,8 +46,7 @@ class StepRecord:
     Metrics are `area/what`. Console, report and plots read these (others are stored as they come):
 
     - reward/mean, reward/std, reward/accuracy (share of scored samples with reward >= 1) and
-      reward/<term>: over this step's scored samples; reward/no_verdict and judge/...: see
-      `rl.verdicts.verdict_metrics`;
+      reward/<term>: over this step's scored samples; reward/no_verdict, judge/...: rl/verdicts.py;
     - group/dispatched, group/trained, group/dropped/<reason>: how many in this step; group/owed:
       how many of this stage's are dispatched, but neither trained nor dropped, when the step ends.
       So over a stage dispatched = trained + dropped + owed;
@@ -59,11 +58,9 @@ class StepRecord:
     - time/dropped/<reason>: the part of time/generate that went to what was dropped;
     - time/step: wall seconds of the step; time/generate, time/train, time/publish: parts of it,
       which overlap only where max_staleness > 0;
-    - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in
-      versions;
+    - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token;
     - publish/max_logprob_difference: engine against learner after this step's publish; mismatch_kl;
-    - tools/turns, tools/calls, tools/seconds: a sample, where tools are called;
-      tools/errors/<CallError>: how many calls went wrong in this step;
+    - tools/turns, tools/calls, tools/seconds: a sample; tools/errors/<CallError>: in this step;
     - loss/mean, policy/entropy, learner/grad_norm, learner/lr.
 
     Example: `StepRecord("reasoning", "rl", 3, 200, 7, {"reward/mean": 0.25, "time/step": 1.9})`.

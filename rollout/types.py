@@ -32,8 +32,8 @@ class StopReason(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How an engine draws tokens. Temperature 0 is greedy; `max_tokens` holds for all turns of a
-    sample together. `json_schema` is the schema, as JSON, of the one JSON object that may be
-    written, for engines that were given a tokenizer."""
+    sample together. `json_schema`: the schema, as JSON, of the one JSON object that may be
+    written; for engines that were given a tokenizer."""
 
     temperature: float = 1.0
     max_tokens: int = 256

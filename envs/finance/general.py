@@ -169,9 +169,8 @@ class GeneralTasks:
         self._pairs = operand_pairs("two_digits", split)
         capacity = len(self._pairs) * len(PERIODS) * FORMS
         if not 0 < size <= capacity * len(self._cells):
-            raise ConfigError(
-                f"general tasks: size {size} is over {capacity} for each of {len(self._cells)} cells"
-            )
+            most = capacity * len(self._cells)
+            raise ConfigError(f"general tasks: size {size} is not in 1 .. {most}")
         self._key = key_of("general", VERSION, seed, split)
 
     def __len__(self) -> int:

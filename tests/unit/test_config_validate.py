@@ -8,12 +8,11 @@ from typing import get_type_hints
 
 import pytest
 
-from configs import schema
+from configs import derived, schema
 from configs.errors import ConfigError, DataError
 from configs.load import load
 from configs.ranges import RANGES, Range
 from configs.validate import enabled_stages, is_hub_id, task_sets
-from rl.publish import logprob_limit
 
 SMALL = str(Path(__file__).parent / "small_run.yaml")
 RL = "stages.reasoning"
@@ -174,7 +173,7 @@ def test_a_file_is_split_in_one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_the_limit_of_a_publish_follows_the_type(changes: list[str], limit: float) -> None:
-    assert logprob_limit(load(SMALL, changes).config) == limit
+    assert derived.logprob_limit(load(SMALL, changes).config) == limit
 
 
 def test_stages_come_by_order_and_only_what_runs_is_read() -> None:

@@ -38,7 +38,7 @@ def containers(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_each_role_has_its_machines_and_the_autoscaler_its_bounds(name: str) -> None:
     spec = cluster_spec(name)
     groups = {group["groupName"]: group for group in spec["workerGroupSpecs"]}
-    assert set(groups) == {*ROLES, "envs"}
+    assert set(groups) == set(ROLES)
     assert spec["enableInTreeAutoscaling"] is True
     for role, group in groups.items():
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
