@@ -101,11 +101,12 @@ def submit(
     environment = {
         "working_dir": str(working_dir),
         "excludes": list(EXCLUDED),
-        "py_modules": [str(wheel) for wheel in wheels],
         # Read by the process that watches over the job. No secret belongs here: the Jobs API
         # shows these values.
         "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(SAVE_S), "PYTHONUNBUFFERED": "1"},
     }
+    if wheels:  # Ray fails on an empty list
+        environment["py_modules"] = [str(wheel) for wheel in wheels]
     deadline = time.monotonic() + READY_S
     while True:
         try:
