@@ -1,7 +1,9 @@
 """How busy an engine is with 256 episodes whose tools take their time, beside plain questions.
 
 Engine and environment hosts are Ray actors, as in a run. Rounds of plain questions and of episodes
-with a slow tool take turns; what is compared is generated tokens a second.
+with a slow tool take turns. An engine's use is the share of the episodes that are with it at a
+time; its tokens a second stand beside, which a second turn lowers too, as its whole context is read
+again on a CPU.
 """
 
 from __future__ import annotations
@@ -56,9 +58,12 @@ async def _measure(
                 figures.append(await _round(rollouts, calls, seconds, episodes))
         await stop_engines(rollouts)
     plain, tools = measured[0], measured[1]
-    use = [t["tokens"] / p["tokens"] for p, t in zip(plain, tools, strict=True)]
+    pairs = list(zip(plain, tools, strict=True))
     return {
-        "engine_use": median(use),
+        "engine_use": median(t["busy"] / p["busy"] for p, t in pairs),
+        "sequences_at_a_time": median(t["busy"] for t in tools),
+        "plain_sequences_at_a_time": median(p["busy"] for p in plain),
+        "tokens_to_plain": median(t["tokens"] / p["tokens"] for p, t in pairs),
         "tokens_per_s": median(t["tokens"] for t in tools),
         "plain_tokens_per_s": median(p["tokens"] for p in plain),
         "episodes_per_s": median(t["samples"] for t in tools),
@@ -95,6 +100,7 @@ async def _round(
         "tokens": sum(t.num_generated for t in counted),
         "samples": len(counted),
         "calls": sum(len(t.calls) for t in counted),
+        "busy": sum(turn.generate_s for t in counted for turn in t.turns),
     }
     faults = sum(t.stop_reason == "error" for t in done)
     took = seconds - RAMP_S

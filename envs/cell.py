@@ -24,6 +24,8 @@ from envs.episodes import MAX_THREADS, Hall, fault_of
 from envs.types import Step
 
 HEADER = struct.Struct(">I")
+READY = b"+"
+"""What is sent first, once requests can be answered."""
 MAX_FRAME = 64 * 1024**2
 MAX_FAULT_CHARS = 2000
 KILL_ROUNDS = 100
@@ -68,6 +70,7 @@ def serve(connection: socket.socket) -> None:
         "close": hall.close,
     }
     threads = ThreadPoolExecutor(MAX_THREADS)
+    connection.sendall(READY)
 
     def answer(number: int, method: str, args: tuple[Any, ...]) -> None:
         try:

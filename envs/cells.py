@@ -19,9 +19,12 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from envs.cell import HEADER, end_tree, frame
+from envs.cell import HEADER, READY, end_tree, frame
 from envs.episodes import MAX_THREADS, Deadlines, EnvFault
 from envs.types import Message, Step, Task
+
+START_S = 60.0
+"""No deadline of an episode: on a busy machine a process takes seconds to start."""
 
 
 class Hung(EnvFault):
@@ -55,6 +58,12 @@ class Cell:
             )
         cell = cls(process)
         reader, cell._writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            async with asyncio.timeout(START_S):
+                await reader.readexactly(len(READY))
+        except (TimeoutError, asyncio.IncompleteReadError) as error:
+            process.kill()
+            raise EnvFault("the process that is to play it does not start") from error
         cell._reading = asyncio.create_task(cell._read(reader))
         return cell
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from configs import faultpoints
-from configs.schema import HostsConfig
+from configs.schema import DeadlinesConfig, HostsConfig
 from launch.resize import resize
 from rl.jsonl import read_log
 from tests.faults.trials import Trial, kill, pid, play, small_cluster
@@ -33,7 +33,8 @@ def _cluster() -> Iterator[None]:
 
 def tool_trial(folder: Path, disturb: Any = None, hosts: int = 2, **config: Any) -> Trial:
     folder = folder / "run"
-    config = {"steps": 4, "max_turns": 3, "max_tokens": 60, **config}
+    deadlines = DeadlinesConfig(2.0, 6.0, 40.0, 60.0, 100.0, 200.0)
+    config = {"steps": 4, "max_turns": 3, "max_tokens": 60, "deadlines": deadlines, **config}
     return play(folder, disturb, env=ENV, hosts=HostsConfig(workers=hosts), **config)
 
 
@@ -108,7 +109,7 @@ def test_hosts_are_added_and_leave(tmp_path: Path) -> None:
     assert not errors(trial), "who leaves finishes what it has"
 
 
-@pytest.mark.parametrize("action", ["kill@9", "raise@9", "sleep:8@9"])
+@pytest.mark.parametrize("action", ["kill@9", "raise@9", "sleep:20@9"])
 def test_a_host_that_is_struck_in_a_step(
     action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
