@@ -182,7 +182,7 @@ def test_what_is_finished_is_not_trained_again(done: Done) -> None:
     ]
     states = [" ".join(line.split()[1:3]) for line in done.states_before]
     assert states == ["finished sft", "to continue", "to train", "to train"]
-    assert "; seeds 1." in done.page_before  # a seed that is complete is reported at once
+    assert "; seed 1." in done.page_before  # a seed that is complete is reported at once
     assert "| full | reasoning, agentic, general | 80.0% | 60.0% | 66.7% |  |" in done.page_before
 
 
