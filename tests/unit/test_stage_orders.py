@@ -213,6 +213,17 @@ def test_other_settings_need_another_folder(done: Done) -> None:
         plan_runs(replace(done.experiment, loaded=loaded, seeds=[1]))
 
 
+def test_a_key_that_is_new_since_then_is_no_other_setting(done: Done) -> None:
+    saved = done.experiment.out / "seed_1_full" / "config.yaml"
+    text = saved.read_text()
+    saved.write_text(text.replace("  verifier: numeric\n", ""))
+    try:
+        assert text != saved.read_text()
+        assert plan_runs(replace(done.experiment, seeds=[1]))
+    finally:
+        saved.write_text(text)
+
+
 def test_sets_that_no_role_trains_have_columns_of_their_own(preset: str) -> None:
     experiment = compare_stages(load(preset), "reasoning", "agentic", [1], Path("out"))
     assert experiment.columns == {
