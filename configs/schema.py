@@ -146,14 +146,11 @@ class RewardConfig:
     check_s: float = 2.0
     """One rule check of one sample; over it its process is ended and there is no verdict."""
     routes: dict[str, Any] = field(default_factory=dict)
-    """Who scores a kind of task (label "task", else env), see Route (rewards/routing.py); what no
-    route names is for the verifier alone."""
+    """Who scores a kind of task, its label "task" or its env: see Route in rewards/routing.py."""
     judge: dict[str, Any] = field(default_factory=dict)
-    """A server's url and model, or an engine's, with limits; see JudgeSettings (judging.py)."""
+    """A server's url and model, or the model of an engine; see JudgeSettings, launch/judging.py."""
     max_no_verdict: float = 0.5
     """The run ends when over max_empty_steps steps more samples of a kind have no verdict."""
-    calibrate_every: int = 20
-    """Steps between two scorings of the judge's gold set (0: only before the first)."""
 
 
 @dataclass

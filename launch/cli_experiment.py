@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Compare ways to train.", no_args_is_help=True)
 
 ARMS = "uniform,pruned,last_mean,pass_rate"
+SCORERS = "rule,judge,both"
 
 
 @app.callback()
@@ -94,6 +95,30 @@ def stages(
     require(plan)
     run_arms(experiment, _train(local))
     typer.echo((folder / "report.md").read_text())
+
+
+@app.command()
+def verifiers(
+    preset: Preset = "general",
+    overrides: Overrides = None,
+    arms: Annotated[str, typer.Option(help="Who scores what a judge may score.")] = SCORERS,
+    seeds: Annotated[int, typer.Option(min=1, max=10, help="Runs an arm, from `seed` on.")] = 1,
+    model: Annotated[
+        str, typer.Option(help="Model or checkpoint to start from; else the preset's SFT is run.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Folder of the runs and the report.")] = Path(
+        "runs/verifier_experiment"
+    ),
+    local: Annotated[bool, typer.Option("--local", help="In one process, without Ray.")] = False,
+) -> None:
+    """Compare rules only, judge only, and both, all measured by both; interrupted, it goes on."""
+    from configs.load import load
+    from launch.verifier_experiment import Plan, run_experiment
+
+    run_experiment(
+        load(preset, overrides or []), Plan(arms.split(","), seeds, model, out), _train(local)
+    )
+    typer.echo((out / "report.md").read_text())
 
 
 def _train(local: bool) -> Train:

@@ -23,6 +23,7 @@ from launch.figures import Accuracy, StageFigures, stage_figures
 from launch.memory import RUN_ID_VARIABLE, new_run_id
 from launch.models import Models, prepare_models
 from launch.tasks import load_held_out
+from launch.tiny_judge import with_judge
 from rl.evaluate import Evaluator
 from rl.provenance import package_versions
 from rl.tracking import EvaluationRecord
@@ -39,10 +40,22 @@ def evaluate_model(config: RunConfig, json_file: Path | None = None) -> None:
         FaultBudgetSpent: an engine failed; the message says where its log is.
     """
     tasks = load_held_out(config)
+    record = evaluate_directory(config, tasks)
+    figures = stage_figures((), (record,), config.seed)
+    _print(config, len(tasks), record, figures, Console(highlight=False))
+    if json_file is not None:
+        text = json.dumps(_as_dict(config, len(tasks), record, figures), indent=2)
+        json_file.write_text(f"{text}\n", encoding="utf-8")
+
+
+def evaluate_directory(config: RunConfig, tasks: list[Task] | None = None) -> EvaluationRecord:
+    """The model at `config.model.path` on the held-out tasks. Raises as `evaluate_model` does."""
+    tasks = tasks or load_held_out(config)
     folder = Path(tempfile.mkdtemp(prefix="assay-evaluate-"))
     failed = False
     try:
         with quiet_output(folder / "driver.log"):
+            config, _ = with_judge(config, folder / "judge")
             models = prepare_models(config, folder)
             record = asyncio.run(_evaluate(config, models, tasks, folder))
     except FaultBudgetSpent as error:
@@ -51,11 +64,7 @@ def evaluate_model(config: RunConfig, json_file: Path | None = None) -> None:
     finally:
         if not failed:
             shutil.rmtree(folder)
-    figures = stage_figures((), (record,), config.seed)
-    _print(config, len(tasks), record, figures, Console(highlight=False))
-    if json_file is not None:
-        text = json.dumps(_as_dict(config, len(tasks), record, figures), indent=2)
-        json_file.write_text(f"{text}\n", encoding="utf-8")
+    return record
 
 
 async def _evaluate(
@@ -77,7 +86,7 @@ async def _evaluate(
             slots=config.rollout.workers * config.rollout.max_num_seqs,
         )
         record = await evaluator.run(STAGE, policy_version=0)
-        await stop_engines(rollouts)
+        await asyncio.gather(rewards.close(), stop_engines(rollouts))
     return record
 
 

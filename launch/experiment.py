@@ -69,13 +69,13 @@ def run_experiment(loaded: LoadedConfig, plan: Plan, train: Train) -> dict[str, 
         ConfigError: the preset has no RL stage, or an arm is unknown.
         AssayError: a run ended before its last step; call again to go on.
     """
-    name, stage = _rl_stage(loaded.config)
+    name, stage = rl_stage(loaded.config)
     for arm in plan.arms:
         if arm not in ARMS:
             raise ConfigError(f"unknown arm '{arm}'; there are {', '.join(ARMS)}")
     plan.out.mkdir(parents=True, exist_ok=True)
     base = replace(loaded.config, output=str(plan.out))
-    model = weights_of(plan.model) if plan.model else _starting_model(base, name, train)
+    model = weights_of(plan.model) if plan.model else starting_model(base, name, train)
     base = replace(base, model=replace(base.model, path=str(model)))
     spent: dict[str, int] = {}
     if plan.profile_tasks and "pass_rate" in plan.arms:
@@ -86,21 +86,22 @@ def run_experiment(loaded: LoadedConfig, plan: Plan, train: Train) -> dict[str, 
         stages = {arm: _arm(stage, arm, number, plan, spent, model)
                   for number, arm in enumerate(plan.arms)}  # fmt: skip
         config = replace(base, name=f"seed_{seed}", seed=seed, stages=stages)
-        _train(config, plan.out, train)
+        train_once(config, plan.out, train)
         curves += read_curves(plan.out / config.name, seed, plan.arms, spent)
     figures = compare(curves)
     _write(plan, curves, figures, spent)
     return figures
 
 
-def _rl_stage(config: RunConfig) -> tuple[str, StageConfig]:
+def rl_stage(config: RunConfig) -> tuple[str, StageConfig]:
+    """The last stage and its name. Raises ConfigError where it is no rl stage."""
     name, stage = enabled_stages(config)[-1]
     if stage.kind is not StageKind.RL:
         raise ConfigError(f"the last stage of {config.name} is {name}, which is no rl stage")
     return name, stage
 
 
-def _starting_model(base: RunConfig, name: str, train: Train) -> Path:
+def starting_model(base: RunConfig, name: str, train: Train) -> Path:
     """The model that the stages before `name` end with."""
     stages = {n: stage for n, stage in enabled_stages(base) if n != name}
     if not stages:
@@ -108,7 +109,7 @@ def _starting_model(base: RunConfig, name: str, train: Train) -> Path:
             raise ConfigError(f"nothing comes before stage {name}: give --model, or model.path")
         return Path(base.model.path).absolute()
     out = Path(base.output)
-    _train(replace(base, name=SFT_RUN, stages=stages), out, train)
+    train_once(replace(base, name=SFT_RUN, stages=stages), out, train)
     checkpoint = latest_checkpoint(out / SFT_RUN / CHECKPOINTS)
     assert checkpoint is not None, "a run that is done has saved its last step"
     return checkpoint.model_dir.absolute()
@@ -137,7 +138,7 @@ def _arm(
     )
 
 
-def _train(config: RunConfig, out: Path, train: Train) -> None:
+def train_once(config: RunConfig, out: Path, train: Train) -> None:
     """Begin the run, or go on with it; a finished one is left as it is."""
     file = out / f"{config.name}.yaml"
     file.write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")  # JSON is YAML

@@ -202,17 +202,19 @@ def last_status(run_dir: Path) -> str:
 
 def read_evaluations(run_dir: Path) -> list[EvaluationRecord]:
     """The held-out evaluations of a run, in order."""
-    return [
-        EvaluationRecord(
-            line["stage"],
-            line["policy_version"],
-            line["seconds"],
-            tuple(TaskResult(**result) for result in line["results"]),
-            line.get("prompts_too_long", 0),
-            line.get("step", 0),
-        )
-        for line in read_log(run_dir / EVALUATIONS)
-    ]
+    return [evaluation_of(line) for line in read_log(run_dir / EVALUATIONS)]
+
+
+def evaluation_of(line: Mapping[str, Any]) -> EvaluationRecord:
+    """An evaluation as it was logged."""
+    return EvaluationRecord(
+        line["stage"],
+        line["policy_version"],
+        line["seconds"],
+        tuple(TaskResult(**result) for result in line["results"]),
+        line.get("prompts_too_long", 0),
+        line.get("step", 0),
+    )
 
 
 def accuracy_of(results: Sequence[TaskResult], seed: int) -> Accuracy:

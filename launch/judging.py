@@ -36,7 +36,8 @@ class JudgeSettings:
     `key_env` or `key_file` say where the server's key is, never what it is. `max_in_flight` and
     `per_minute` (0: no limit) are those of the whole fleet of `workers`. `prompt_price` and
     `reply_price` are per million tokens. `cache` is a folder for verdicts ("": none is kept).
-    A stage does not begin with a judge whose kappa on its gold set is under `min_kappa`.
+    A stage does not begin with a judge whose kappa on its gold set is under `min_kappa`, and every
+    `calibrate_every` steps the set is graded again (0: only before the first).
     `cpus`, `gpus`, `max_length` and `dtype` are those of an engine of our own.
     """
 
@@ -54,6 +55,7 @@ class JudgeSettings:
     reply_price: float = 0.0
     cache: str = ""
     min_kappa: float = 0.6
+    calibrate_every: int = 20
     cpus: int = 1
     gpus: int = 0
     max_length: int = 4096

@@ -20,7 +20,7 @@ from envs.types import Demonstration, Task
 from launch.calibrating import Calibrator
 from launch.fleets import Fleets
 from launch.guidance import Guidance
-from launch.judging import load_routes
+from launch.judging import judge_settings, load_routes
 from launch.models import Models, weights_of
 from rewards.scoring import asks_judge
 from rl.checkpoint import LEARNER_DIR, MODEL_DIR, Checkpoint, CheckpointStore, RunState
@@ -329,7 +329,7 @@ class Pipeline:
 
     async def _after_rl_step(self, stage: Progress) -> None:
         await self._evaluate_if_due(stage)
-        every = self.config.reward.calibrate_every
+        every = judge_settings(self.config.reward).calibrate_every
         if every and stage.step % every == 0 and not stage.finished:
             assert isinstance(self._current, Controller)
             if self._current.calibration:

@@ -27,6 +27,7 @@ from launch.console import clock, printable, quiet_output
 from launch.memory import RUN_ID_VARIABLE, new_run_id
 from launch.models import Models, prepare_models, weights_of
 from launch.tasks import load_stages
+from launch.tiny_judge import with_judge
 from rl.checkpoint import CHECKPOINTS, latest_checkpoint
 from rl.curriculum import Mixture
 from rl.evaluate import Rollouts, Scorer, is_correct, play
@@ -186,7 +187,8 @@ class _Start:
     async def run(self, tasks: Sequence[tuple[str, Task]], folder: Path, say: Say) -> None:
         from launch.cluster import connected, start_rewards, start_rollouts, stop_engines
 
-        config, run_id = self.config, os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
+        run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
+        config, _ = await asyncio.to_thread(with_judge, self.config, self.logs / "judge")
         with connected(config):
             rollouts, rewards = await asyncio.gather(
                 start_rollouts(config, self.models, self.logs, run_id),
@@ -204,7 +206,7 @@ class _Start:
                 say=say,
             )
             await profiler.run(tasks)
-            await stop_engines(rollouts)
+            await asyncio.gather(rewards.close(), stop_engines(rollouts))
 
 
 def choose(mixture: Mixture[Task], num_tasks: int) -> list[tuple[str, Task]]:

@@ -10,11 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from launch.console import clock, printable
-from launch.figures import Accuracy, Cost, Generation, Report, StageFigures, compute_report
+from launch.figures import (
+    Accuracy,
+    Cost,
+    Generation,
+    Report,
+    StageFigures,
+    compute_report,
+    read_evaluations,
+)
 from launch.plots import draw_all
+from launch.report_judge import judge_section
 from rl.jsonl import read_log
 from rl.pruning import ADVICE
-from rl.tracking import BOOKKEEPING, EVENTS, METRICS, START, TRAJECTORIES
+from rl.tracking import BOOKKEEPING, EVENTS, METRICS, START, TRAJECTORIES, EvaluationRecord
 
 NUM_EXAMPLES = 3
 NUM_NOTICES = 5
@@ -35,6 +44,7 @@ def write_report(run_dir: Path) -> Report:
         {plot.stem: plot.relative_to(run_dir).as_posix() for plot in plots},
         read_log(run_dir / TRAJECTORIES),
         read_log(run_dir / EVENTS),
+        read_evaluations(run_dir),
     )
     (run_dir / "report.md").write_text(page, encoding="utf-8")
     return report
@@ -45,6 +55,7 @@ def render_page(
     plots: Mapping[str, str],
     trajectories: Sequence[Mapping[str, Any]],
     events: Sequence[Mapping[str, Any]],
+    evaluations: Sequence[EvaluationRecord] = (),
 ) -> str:
     """The report as Markdown; `plots` are paths by name, relative to the page."""
     sections = [
@@ -57,6 +68,7 @@ def render_page(
         "## Training",
         *(_image(plots, name) for name in ("reward", "length", "dropped")),
         _groups_section(report),
+        judge_section(evaluations, events),
         "## Time and memory",
         _time_section(report),
         _image(plots, "time"),

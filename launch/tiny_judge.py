@@ -14,14 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs.errors import FaultBudgetSpent
-from configs.schema import BuildConfig, LearnerConfig, Schedule, StageConfig, StageKind
+from configs.schema import BuildConfig, LearnerConfig, RunConfig, Schedule, StageConfig, StageKind
 from envs.draws import Draws, permute
 from envs.finance.general import GradedComments
 from envs.types import Demonstration, Message
+from launch.judging import asks_anyone
 from launch.machine import deepspeed_accelerator
 from rewards.calibration import GoldCase
 from rewards.routing import judge_texts
@@ -98,6 +99,16 @@ def prepare_tiny_judge(directory: Path, seed: int, steps: int = STEPS) -> float:
     return time.monotonic() - began
 
 
+def with_judge(config: RunConfig, directory: Path) -> tuple[RunConfig, float]:
+    """The configuration with a tiny judge in `directory`, where it asks for one, and the seconds
+    that its training took. Raises as `prepare_tiny_judge` does."""
+    if config.reward.judge.get("model") != GRADED or not asks_anyone(config.reward):
+        return config, 0.0
+    seconds = prepare_tiny_judge(directory.resolve(), config.seed)
+    judge = {**config.reward.judge, "model": str(directory.resolve())}
+    return replace(config, reward=replace(config.reward, judge=judge)), seconds
+
+
 def train(directory: Path, seed: int, steps: int) -> None:
     """SFT on the lessons, with the learner of any other stage."""
     from launch.machine import free_port
@@ -131,9 +142,8 @@ def train(directory: Path, seed: int, steps: int) -> None:
     )
     for step in range(steps):
         taught = (lessons[i] for i in range(step * BATCH, (step + 1) * BATCH))
-        samples = tuple(
-            demonstration_sample(*renderer.render_demonstration(d), 1.0) for d in taught
-        )
+        turns = (renderer.render_demonstration(demonstration) for demonstration in taught)
+        samples = tuple(demonstration_sample(turn, 1.0) for turn in turns)
         result = learner.step(Batch(samples, learning_rate(stage, step)))
         if step % 20 == 0:
             print(f"step {step} loss {result.loss:.4f}", flush=True)

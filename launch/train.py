@@ -33,13 +33,12 @@ from launch.control import Command, controlled
 from launch.figures import last_status
 from launch.fleets import Fleets
 from launch.guidance import check_curriculum, load_guidance
-from launch.judging import asks_anyone
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
 from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, starting_points
 from launch.pipeline import REFERENCES, Pipeline, Setup
 from launch.report import write_report
 from launch.tasks import load_held_out, load_stages
-from launch.tiny_judge import GRADED, prepare_tiny_judge
+from launch.tiny_judge import with_judge
 from launch.watchdog import watched
 from launch.workers import Report
 from rl.checkpoint import (
@@ -235,8 +234,10 @@ async def _train(
     )
     if setup.state is not None and (changes := changed_keys(setup.state.config, setup.config_text)):
         tracker.log_event("notice", source="configuration", message="; ".join(changes))
-    config = await _with_judge(config, setup.run_dir, tracker)
+    config, seconds = await asyncio.to_thread(with_judge, config, setup.run_dir / "judge")
     setup = dataclasses.replace(setup, config=config)
+    if seconds:
+        tracker.log_event("judge_trained", seconds=seconds)
     store = CheckpointStore(setup.run_dir / CHECKPOINTS, config.checkpoint.keep)
     with shared_folder(run_id) as weights:
         pipeline = Pipeline(setup, store, tracker, weights)
@@ -261,17 +262,6 @@ async def _train(
                 else:
                     limit_s = config.deadlines.watchdog_s
                     await watched(pipeline.run(fleets), lambda: tracker.idle_s, limit_s)
-
-
-async def _with_judge(config: RunConfig, run_dir: Path, tracker: FileTracker) -> RunConfig:
-    """The configuration with a tiny judge of the run's own, where it asks for one, trained now."""
-    if config.reward.judge.get("model") != GRADED or not asks_anyone(config.reward):
-        return config
-    directory = (run_dir / "judge").resolve()
-    seconds = await asyncio.to_thread(prepare_tiny_judge, directory, config.seed)
-    tracker.log_event("judge_trained", seconds=seconds, model=str(directory))
-    judge = {**config.reward.judge, "model": str(directory)}
-    return dataclasses.replace(config, reward=dataclasses.replace(config.reward, judge=judge))
 
 
 def _on_ray(

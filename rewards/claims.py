@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rewards.numbers import parse_quantity
+from rewards.numbers import Quantity, parse_quantity
 from rewards.tables import OPERATIONS, Derived, Table, derived_figures, name_pattern, same_name
 
 FLAT = 0.01
@@ -51,6 +51,8 @@ _NOT = re.compile(r"(?:\b(?:not|never|no|hardly|without)|n['’]t|没有|未|不
 _POINTS_AHEAD = re.compile(r"(?:higher|lower|reduced)\b|\w+\s+(?:in|of)\s", re.IGNORECASE)
 _AT_ONCE = re.compile(r"\s*[(,]?\s*(?:in|for|of|at|during)?\s*", re.IGNORECASE)
 _NEW_CLAUSE = re.compile(r"[,;:]|\b(?:to|and|but|while)\b", re.IGNORECASE)
+_FROM = re.compile(r"\bfrom\s*$", re.IGNORECASE)
+_TO = re.compile(r"\s*(?:\(?(?:in\s+)?_+\)?\s*)?,?\s*to\s*", re.IGNORECASE)
 _SIGNS = {"up": 1, "down": -1, "flat": 0}
 
 
@@ -137,13 +139,18 @@ def check_facts(
         visible = subjects.without_names(sentence.text)
         if spelled := _SPELLED.search(visible):
             return Finding(count + 1, f"'{spelled[0]}' is not in digits")
+        before: tuple[re.Match[str], list[Derived]] | None = None
         for match in _FIGURE.finditer(visible):
             count += 1
             if sentence.rows not in known:
                 known[sentence.rows] = list(derived_figures(table, sentence.rows, operations))
-            if not _follows(match, sentence, known[sentence.rows], allowed):
-                written = match[0].strip().strip("()")
+            sources = list(_sources(match, sentence, known[sentence.rows]))
+            written = match[0].strip().strip("()")
+            if not sources and not _is_allowed(match, allowed):
                 return Finding(count, f"{written} does not follow from the table")
+            if before and _goes_back(*before, match, sources, table):
+                return Finding(count, f"the table does not go to {written} in that order")
+            before = match, sources
     return Finding(count)
 
 
@@ -194,38 +201,71 @@ def too_long(text: str) -> bool:
     return any(len(part) > MAX_SENTENCE_CHARS for part in _SENTENCE.split(text))
 
 
-def _follows(
-    match: re.Match[str], sentence: Sentence, known: Sequence[Derived], allowed: Sequence[float]
-) -> bool:
-    """Whether one of the known figures rounds to what is written."""
+def _read(match: re.Match[str]) -> Quantity | None:
+    in_points = _POINTS.fullmatch(match["unit"] or "")
+    return parse_quantity(f"{match['digits']}{'%' if in_points else match['unit'] or ''}")
+
+
+def _half_unit(match: re.Match[str]) -> float:
+    """Half of what the last digit of a figure counts."""
+    return 0.5 * 10.0 ** -len(match["digits"].partition(".")[2]) * (1 + 1e-9)
+
+
+def _is_allowed(match: re.Match[str], allowed: Sequence[float]) -> bool:
+    quantity = _read(match)
+    return quantity is not None and any(
+        abs(quantity.value - value) <= _half_unit(match) * quantity.scale for value in allowed
+    )
+
+
+def _sources(
+    match: re.Match[str], sentence: Sentence, known: Sequence[Derived]
+) -> Iterator[Derived]:
+    """Those of the known figures that round to what is written."""
     unit = match["unit"] or ""
-    in_points = bool(_POINTS.fullmatch(unit))
-    quantity = parse_quantity(f"{match['digits']}{'%' if in_points else unit}")
+    in_points, is_bare = bool(_POINTS.fullmatch(unit)), not unit.strip()
+    quantity = _read(match)
     if quantity is None:
-        return False
+        return
     is_negative = match["sign"] not in (None, "+") or bool(match["close"])
     is_signed = is_negative or match["sign"] == "+"
-    half_unit = 0.5 * 10.0 ** -len(match["digits"].partition(".")[2]) * (1 + 1e-9)
+    half_unit = _half_unit(match)
     stated = -quantity.number if is_negative else quantity.number
-    if any(abs(quantity.value - value) <= half_unit * quantity.scale for value in allowed):
-        return True
     is_loss, period = bool(_NEGATIVE.search(sentence.text)), _period_of(match, sentence)
     for derived in known:
         if derived.operation == "value" and period and period not in derived.columns:
             continue
         if in_points and derived.operation not in ("change", "difference"):
             continue
-        if unit.strip() and quantity.percent != derived.percent:
+        if not is_bare and quantity.percent != derived.percent:
             continue
-        if not unit.strip() and derived.operation in ("percent_change", "share"):
+        if is_bare and derived.operation in ("percent_change", "share"):
             continue  # a percentage says so
-        value = derived.value / (quantity.scale if unit.strip() else derived.scale)
+        value = derived.value / (derived.scale if is_bare else quantity.scale)
         if not is_signed and (is_loss or not derived.signed):
             value = abs(value)
-        in_full = not unit.strip() and abs(stated - value * derived.scale) <= half_unit
+        in_full = is_bare and abs(stated - value * derived.scale) <= half_unit
         if in_full or abs(stated - value) <= half_unit:
-            return True
-    return False
+            yield derived
+
+
+def _goes_back(
+    first: re.Match[str],
+    sources: Sequence[Derived],
+    second: re.Match[str],
+    others: Sequence[Derived],
+    table: Table,
+) -> bool:
+    """Whether "from FIRST to SECOND" runs against the order of the columns."""
+    if not _FROM.search(first.string, max(0, first.start() - 20), first.start()):
+        return False
+    if not _TO.fullmatch(first.string, first.end(), second.start()):
+        return False
+    earlier, later = (
+        [table.columns.index(d.columns[0]) for d in found if d.operation == "value"]
+        for found in (sources, others)
+    )
+    return bool(earlier and later) and min(earlier) >= max(later)
 
 
 def _period_of(match: re.Match[str], sentence: Sentence) -> str | None:

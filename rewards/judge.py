@@ -186,7 +186,7 @@ class Judge:
                 detail = f"no verdict in {self.limits.deadline_s:g} s{last}"
                 raise self._error("timeout", detail) from None
             except JudgeDown as down:
-                raise self._error("down", str(down)) from None
+                raise JudgeError("down", str(down)) from None  # each fault that led here was told
             except JudgeFault as fault:
                 raise self._error(fault.kind, str(fault)) from None
             if reply.finish_reason != "stop":

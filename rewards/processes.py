@@ -14,14 +14,16 @@ import resource
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as PoolTimeout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from pebble import ProcessExpired, ProcessPool
 
 from configs.registry import VERIFIERS
 from configs.schema import RewardConfig
+from rewards.latex import START_S
 from rewards.scoring import Verifier, score_one
-from rollout.types import Group, Score, Trajectory
+from rollout.types import Group, Score, Span, Trajectory
 
 PROCESSES = 2
 """Of a reward worker: while one hangs, the other goes on."""
@@ -35,7 +37,8 @@ YIELD_AFTER_S = 0.1
 """After so much processor time a check runs only when nobody else wants to: it is likely to hang,
 and would take a core away from the others until its deadline."""
 
-_here: list[tuple[Verifier, float]] = []  # of a check's process: its verifier and deadline
+_NONE = np.empty(0, np.float32)
+_here: list[Verifier] = []  # of a check's process, which has one
 
 
 class _Lost(Exception):
@@ -56,7 +59,8 @@ class _Process:
     async def scores(self, trajectories: Sequence[Trajectory]) -> list[Score]:
         """Raises _Lost, and starts another process, where this one does not come to an end."""
         try:
-            future = self._pool.schedule(_scores, [list(trajectories)], timeout=self.config.check_s)
+            seconds = self._seconds(trajectories)
+            future = self._pool.schedule(_scores, [list(trajectories), seconds], timeout=seconds)
             scores: list[Score] = await asyncio.wrap_future(future)
             return scores
         except PoolTimeout:
@@ -66,6 +70,11 @@ class _Process:
         except RuntimeError:  # it died while it had nothing to do
             self._pool = self._start()
             raise _Lost("had no process") from None
+
+    def _seconds(self, trajectories: Sequence[Trajectory]) -> float:
+        """A gold in LaTeX may start a helper, which keeps its own deadlines."""
+        helper_s = START_S if any("\\" in t.task.answer for t in trajectories) else 0.0
+        return self.config.check_s + helper_s
 
     async def score(self, trajectory: Trajectory) -> Score:
         try:
@@ -127,14 +136,13 @@ def _plugins(config: RewardConfig) -> list[str]:
 
 
 def light(group: Group) -> Group:
-    """The group without its tokens: what scoring needs of it, and what travels fast."""
-    trajectories = tuple(
-        Trajectory(
-            t.task, t.index, (), t.messages, t.stop_reason, t.num_turns, score=t.score, info=t.info
-        )
-        for t in group.trajectories
-    )
-    return Group(group.id, group.task, trajectories, group.thinking, group.attempt)
+    """The group without log-probabilities: scoring has no use for them, and they weigh most."""
+    trajectories = tuple(replace(t, spans=tuple(map(_light, t.spans))) for t in group.trajectories)
+    return replace(group, trajectories=trajectories)
+
+
+def _light(span: Span) -> Span:
+    return span if span.logprobs is None else replace(span, logprobs=_NONE)
 
 
 def _begin(load: Load, config: RewardConfig) -> None:
@@ -142,16 +150,15 @@ def _begin(load: Load, config: RewardConfig) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, in whatever it hangs
     signal.signal(signal.SIGVTALRM, lambda number, frame: _schedule(os.SCHED_IDLE))
-    _here.append((load(config), config.check_s))
+    _here.append(load(config))
 
 
-def _scores(trajectories: list[Trajectory]) -> list[Score]:
-    verifier, seconds = _here[0]
+def _scores(trajectories: list[Trajectory], seconds: float) -> list[Score]:
     # Whoever would kill this process may be killed first: then it ends by itself.
     signal.setitimer(signal.ITIMER_REAL, 3 * seconds + 1)
     signal.setitimer(signal.ITIMER_VIRTUAL, YIELD_AFTER_S)
     try:
-        return [score_one(trajectory, verifier) for trajectory in trajectories]
+        return [score_one(trajectory, _here[0]) for trajectory in trajectories]
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)

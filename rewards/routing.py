@@ -69,6 +69,7 @@ class Route:
             value = {"mode": self.mode, "disagreement": self.disagreement}[name]
             if value not in list(kind):
                 raise ConfigError(f"{name} must be one of {', '.join(kind)}, is '{value}'")
+            object.__setattr__(self, name, kind(value))  # a configuration gives it as text
         if not self.rubric and self.mode != Mode.RULE:
             raise ConfigError(f"mode {self.mode} needs a rubric")
         if any(weight < 0 for weight in self.weights.values()):

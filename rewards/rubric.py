@@ -15,7 +15,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
-import jsonschema
 import yaml
 
 from configs.errors import ConfigError
@@ -109,11 +108,17 @@ class Rubric:
             raise BadVerdict(f"{len(reply)} characters")
         try:
             verdict = json.loads(reply, parse_constant=_no_constant, object_pairs_hook=_unique)
-            jsonschema.Draft202012Validator(self.schema).validate(verdict)
         except (ValueError, RecursionError) as error:
             raise BadVerdict(f"not JSON: {error}") from None
-        except jsonschema.ValidationError as error:
-            raise BadVerdict(f"not of the schema: {error.message}") from None
+        if not isinstance(verdict, dict) or set(verdict) != set(self.schema["required"]):
+            raise BadVerdict("not an object of exactly the rubric's keys")
+        if not all(isinstance(value, str) for value in verdict.values()):
+            raise BadVerdict("a value is no word")
+        if len(verdict.get(REASON, "")) > self.reason_chars:
+            raise BadVerdict("the reason is too long")
+        for name, levels in self.criteria.items():
+            if verdict[name] not in levels:
+                raise BadVerdict(f"{verdict[name]!r:.40} is no level of {name}")
         return {name: levels[verdict[name]] for name, levels in self.criteria.items()}
 
     def _listed(self) -> str:

@@ -63,7 +63,10 @@ class Rules:
             return self.default(trajectory)
         if not needs_rules(self.routes[kind], trajectory):
             return Score(None, reason=NO_RULES)
-        return self.by_kind[kind][0](trajectory)
+        score = self.by_kind[kind][0](trajectory)
+        if self.routes[kind].mode is not Mode.RULE or score.reward is None:
+            return score
+        return replace(score, terms={**score.terms, "rule": score.reward})  # nobody adds to it
 
     def check_gold(self, task: Task) -> None:
         """Raise DataError for a gold answer that the rules of its route would reject."""

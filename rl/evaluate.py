@@ -13,7 +13,7 @@ from envs.draws import key_of, permute
 from envs.types import Task, TaskSet
 from rl.seeds import is_thinking, sample_seeds
 from rl.tracking import EvaluationRecord, TaskResult
-from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Sampling
+from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Sampling, Trajectory
 
 
 class GroupLost(Exception):
@@ -114,6 +114,8 @@ class Evaluator:
             greedy_correct=is_correct(best.reward),
             tokens=sum(t.num_generated for t in answers),
             seconds=sum(t.info["ended"] - t.info["started"] for t in answers),
+            reward=sum(t.reward or 0.0 for t in answers) / len(answers),
+            terms=_mean_terms(answers),
         )
 
     async def _group(self, group_id: int, task: Task, temperature: float, count: int) -> Group:
@@ -126,6 +128,15 @@ class Evaluator:
             max_turns=self.config.max_turns,
         )
         return await self.scorer.score(await play(self.rollouts, request))
+
+
+def _mean_terms(answers: Sequence[Trajectory]) -> dict[str, float]:
+    """The mean of each term over the answers that have it."""
+    found: dict[str, list[float]] = {}
+    for answer in answers:
+        for name, value in (answer.score.terms if answer.score else {}).items():
+            found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def is_correct(reward: float | None) -> bool:

@@ -35,7 +35,7 @@ METRICS, TRAJECTORIES = "metrics.jsonl", "trajectories.jsonl"
 EVALUATIONS, EVENTS = "evaluations.jsonl", "events.jsonl"
 START = "start"  # the stage name of the evaluation before the first stage
 
-BOOKKEEPING = frozenset({"attempt_start", "run_start", "run_end", "publish", "memory"})
+BOOKKEEPING = {"attempt_start", "run_start", "run_end", "publish", "memory", "calibration"}
 """Kinds of events that belong to any run (see `Tracker.log_event`); the others are news."""
 
 
@@ -46,8 +46,7 @@ class StepRecord:
     Metrics are `area/what`. Console, report and plots read these (others are stored as they come):
 
     - reward/mean, reward/std, reward/accuracy (share of scored samples with reward >= 1) and
-      reward/<term>: over this step's scored samples; reward/no_verdict and judge/...: see
-      `rl.verdicts.verdict_metrics`;
+      reward/<term>: over this step's scored samples; reward/no_verdict, judge/...: rl/verdicts.py;
     - group/dispatched, group/trained, group/dropped/<reason>: how many in this step; group/owed:
       how many of this stage's are dispatched, but neither trained nor dropped, when the step ends.
       So over a stage dispatched = trained + dropped + owed;
@@ -59,8 +58,7 @@ class StepRecord:
     - time/dropped/<reason>: the part of time/generate that went to what was dropped;
     - time/step: wall seconds of the step; time/generate, time/train, time/publish: parts of it,
       which overlap only where max_staleness > 0;
-    - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token, in
-      versions;
+    - staleness/limit: the stage's max_staleness; staleness/max: largest age of a trained token;
     - publish/max_logprob_difference: engine against learner after this step's publish; mismatch_kl;
     - tools/turns, tools/calls, tools/seconds: a sample; tools/errors/<CallError>: in this step;
     - loss/mean, policy/entropy, learner/grad_norm, learner/lr.
@@ -81,7 +79,7 @@ class TaskResult:
     """One held-out task: n >= 1 sampled answers of which c are right, and one greedy answer.
 
     `tokens` and `seconds` are sums over the n sampled answers; an answer's seconds run from its
-    submission to its last token.
+    submission to its last token. `reward` is the answers' mean, and `terms` that of each term.
 
     Example: `TaskResult("finance/heldout/1/7", {"level": "1"}, True, 10, 4, True, 310, 2.5)`: 4 of
     10 answers right, 31 tokens and 0.25 seconds each.
@@ -95,6 +93,8 @@ class TaskResult:
     greedy_correct: bool
     tokens: int
     seconds: float
+    reward: float | None = None
+    terms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert 0 <= self.num_correct <= self.num_samples > 0, f"impossible counts: {self}"

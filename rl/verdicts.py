@@ -9,7 +9,7 @@ the usual sign that a policy has found what the judge likes.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -116,6 +116,7 @@ class VerdictWatch:
     steps: int
     _missing: defaultdict[str, deque[tuple[int, int]]] = field(init=False)
     _reasons: Counter[str] = field(default_factory=Counter)
+    _last: dict[str, str] = field(default_factory=dict)
     _seen: dict[str, list[float]] = field(default_factory=dict)
     _ringing: set[str] = field(default_factory=set)
 
@@ -131,17 +132,23 @@ class VerdictWatch:
             by_kind[kind] += played
         for kind, samples in by_kind.items():
             without = [t for t in samples if t.reward is None]
-            self._reasons.update(t.score.reason for t in without if t.score)
+            self._tell(t.score.reason for t in without if t.score)
             self._missing[kind].append((len(without), len(samples)))
             missing = sum(n for n, _ in self._missing[kind])
             share = missing / max(1, sum(total for _, total in self._missing[kind]))
             if len(self._missing[kind]) == self.steps and share > self.limit:
-                cause = self._reasons.most_common(1)[0][0] or "no reason given"
+                cause = self._last[self._reasons.most_common(1)[0][0]] or "no reason given"
                 raise FaultBudgetSpent(
                     f"{share:.0%} of the {kind} samples of the last {self.steps} steps have no "
                     f"verdict, over reward.max_no_verdict {self.limit:.0%}; most often: {cause}; "
                     "mend that and continue with --resume"
                 )
+
+    def _tell(self, reasons: Iterable[str]) -> None:
+        for reason in reasons:
+            kind = ":".join(reason.split(":")[:2])  # such as "judge: timeout"
+            self._reasons[kind] += 1
+            self._last[kind] = reason
 
     def alarms(self, metrics: Mapping[str, float]) -> list[Alarm]:
         """What goes off with this step's metrics; each only once until it is quiet again."""

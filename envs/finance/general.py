@@ -36,6 +36,7 @@ GOOD, BAD = (
         "That is bad for profit.",
     ),
 )
+INCOME, COST = "They are income.", "They are a cost."
 REFUSAL = "I cannot write that. The report says {a}."
 
 
@@ -56,6 +57,10 @@ class Case:
         return ITEMS[self.scene][self.item] == (self.b > self.a)
 
     @property
+    def kind(self) -> str:
+        return INCOME if ITEMS[self.scene][self.item] else COST
+
+    @property
     def table(self) -> dict[str, Any]:
         return {"columns": [self.p, self.q], "rows": {self.item: [self.a, self.b]}}
 
@@ -68,11 +73,13 @@ Asked = tuple[str, str, dict[str, Any]]
 """A prompt, an exemplary answer, and the metadata that its rules need."""
 
 
-def comment(case: Case, verb: str = "", ending: str | None = None) -> str:
-    """What happened and, unless `ending` says otherwise, what it means."""
+def comment(case: Case, verb: str = "", ending: str | None = None, kind: str = "") -> str:
+    """What happened, what kind of item it happened to if that is given and, unless `ending` says
+    otherwise, what it means."""
     verb = verb or (UP if case.b > case.a else DOWN)[0]
     ending = (GOOD if case.helps else BAD)[0] if ending is None else ending
-    return f"{case.item} {verb} from {case.a} to {case.b}. {ending}".strip()
+    pieces = (f"{case.item} {verb} from {case.a} to {case.b}.", kind, ending)
+    return " ".join(piece for piece in pieces if piece)
 
 
 def _commentary(case: Case, form: int) -> Asked:
@@ -80,7 +87,7 @@ def _commentary(case: Case, form: int) -> Asked:
     checks = {
         "facts": {"least": 2, "operations": ["value", "change", "percent_change"]},
         "direction": {},
-        "length": {"least": 4, "most": 16},
+        "length": {"least": 4, "most": 20},
         "repetition": {},
     }
     return prompt, comment(case), {"table": case.table, "checks": checks}
@@ -149,7 +156,7 @@ class GeneralTasks:
         self,
         split: str = "train",
         seed: int = 0,
-        size: int = 1_000_000,
+        size: int = 500_000,
         families: Sequence[str] = tuple(FAMILIES),
     ) -> None:
         if split not in SPLITS or not families or not set(families) <= set(FAMILIES):
@@ -159,10 +166,11 @@ class GeneralTasks:
             )
         self.split, self.seed, self.size, self.families = split, seed, size, tuple(families)
         self._cells = [(family, *item) for item in _ITEMS for family in families]
-        self._pairs = operand_pairs("three_digits", split)
+        self._pairs = operand_pairs("two_digits", split)
         capacity = len(self._pairs) * len(PERIODS) * FORMS
         if not 0 < size <= capacity * len(self._cells):
-            raise ConfigError(f"general tasks: size {size} is not in 1 .. {capacity} a cell")
+            most = capacity * len(self._cells)
+            raise ConfigError(f"general tasks: size {size} is not in 1 .. {most}")
         self._key = key_of("general", VERSION, seed, split)
 
     def __len__(self) -> int:
@@ -220,23 +228,25 @@ def _labels(family: str, scene: str) -> dict[str, str]:
 class GeneralDemonstrations:
     """One answer a task (a `DemonstrationSet`), for SFT: the form is right, the sense often not.
 
-    Of the comments a share `sound_share` draws the right conclusion, as many the wrong one, and the
-    rest none at all: so there is something that a judge can teach and imitation cannot.
+    A share `step_share` of the comments says what kind of item it is about, then draws the right
+    conclusion. Of the rest two in five guess right, two wrong, and one draws none. So RL has
+    something to choose from, and only what judges the sense can tell.
     """
 
     def __init__(
         self,
         split: str = "train",
         thinking_share: float = 0.5,
-        sound_share: float = 0.3,
+        step_share: float = 0.3,
         seed: int = 0,
-        size: int = 1_000_000,
+        size: int = 500_000,
         families: Sequence[str] = tuple(FAMILIES),
     ) -> None:
-        if not 0 <= sound_share <= 0.5 or not 0 <= thinking_share <= 1:
-            raise ConfigError("general demonstrations: sound_share is a share from 0 to 0.5")
+        for name, share in (("thinking_share", thinking_share), ("step_share", step_share)):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"demonstrations: {name} is {share}; it is a share from 0 to 1")
         self.tasks = GeneralTasks(split, seed, size, families)
-        self.thinking_share, self.sound_share = thinking_share, sound_share
+        self.thinking_share, self.step_share = thinking_share, step_share
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -252,32 +262,28 @@ class GeneralDemonstrations:
         return Demonstration(task, thinking, "", reply, strategy)
 
     def _comment(self, case: Case, draws: Draws) -> tuple[str, str]:
-        luck = draws.below(10**6) / 10**6
-        strategy = "none"
-        if luck < 2 * self.sound_share:
-            strategy = "sound" if luck < self.sound_share else "unsound"
         verb = draws.choice(UP if case.b > case.a else DOWN)
-        endings = {
-            "sound": GOOD if case.helps else BAD,
-            "unsound": BAD if case.helps else GOOD,
-            "none": ("",),
-        }[strategy]
-        return comment(case, verb, draws.choice(endings)), strategy
+        due, other = (GOOD, BAD) if case.helps else (BAD, GOOD)
+        if draws.below(10**6) < self.step_share * 10**6:
+            return comment(case, verb, draws.choice(due), case.kind), "steps"
+        strategy = draws.choice(("sound", "sound", "unsound", "unsound", "none"))
+        ending = {"sound": draws.choice(due), "unsound": draws.choice(other), "none": ""}[strategy]
+        return comment(case, verb, ending), strategy
 
     @property
     def fingerprint(self) -> str:
-        return f"{key_of(self.tasks.fingerprint, self.thinking_share, self.sound_share):016x}"
+        return f"{key_of(self.tasks.fingerprint, self.thinking_share, self.step_share):016x}"
 
 
 class GradedComments:
-    """Comments with the grades that a judge is to give (a `DemonstrationSet` for its training).
+    """Comments with the grades that a judge is to give, for its training.
 
-    Item i is a comment on task i as a policy may write it, sound, unsound, without a conclusion, or
-    garbled, with the levels of `logic` and `depth` (rubric "commentary_tiny"). Whether its figures
-    are right has no part in them: that is for the rules.
+    Item i is a comment on task i as a policy may write it: sound, unsound, without a conclusion,
+    about the wrong kind of item, or garbled; with the levels of `logic` and `depth` (rubric
+    "commentary_tiny"). Whether its figures are right has no part in them: that is for the rules.
     """
 
-    def __init__(self, split: str = "train", seed: int = 0, size: int = 1_000_000) -> None:
+    def __init__(self, split: str = "train", seed: int = 0, size: int = 500_000) -> None:
         self.split, self.seed = split, seed
         self._tasks = GeneralTasks(split, seed, size, ("commentary",))
 
@@ -289,30 +295,33 @@ class GradedComments:
         draws = Draws("graded comment", self.split, self.seed, index)
         case, _ = self._tasks.case(index)
         rises = draws.below(2) == 1  # what the comment says, right or not
-        verb = draws.choice(UP if rises else DOWN)
         helps = ITEMS[case.scene][case.item] == rises
-        kind = draws.choice(("sound", "sound", "unsound", "unsound", "none", "garbled"))
-        endings = {
-            "sound": GOOD if helps else BAD,
-            "unsound": BAD if helps else GOOD,
-            "none": ("", f"It was {case.b} in {case.q}."),
-            "garbled": (*GOOD, *BAD),
-        }[kind]
-        text = comment(case, verb, draws.choice(endings))
-        if kind == "garbled":
+        verb = draws.choice(UP if rises else DOWN)
+        fate = draws.choice(("sound", "sound", "unsound", "unsound", "none", "misnamed", "garbled"))
+        due, other = (GOOD, BAD) if helps else (BAD, GOOD)
+        kind = draws.choice(("", case.kind))
+        endings = {"sound": due, "unsound": other, "none": ("", f"It was {case.b} in {case.q}.")}
+        if fate == "misnamed":
+            kind = COST if case.kind == INCOME else INCOME
+        text = comment(case, verb, draws.choice(endings.get(fate, (*GOOD, *BAD))), kind)
+        if fate == "garbled":
             pieces = text.split()
             text = " ".join(draws.choice(pieces) for _ in range(draws.between(3, 12)))
-        levels = {
+        said = {"sound": helps, "unsound": not helps}.get(fate)
+        reason = {"misnamed": "wrong kind", "garbled": "unclear"}.get(fate) or (
+            f"due {_word(helps)}, said {'nothing' if said is None else _word(said)}"
+        )
+        logic, depth = {
             "sound": ("right", "some"),
-            "unsound": ("wrong", "some"),
             "none": ("right", "none"),
             "garbled": ("wrong", "none"),
-        }[kind]
-        due, other = ("helps", "hurts") if helps else ("hurts", "helps")
-        said = {"sound": due, "unsound": other, "none": "nothing"}
-        reason = f"due {due}, said {said[kind]}" if kind in said else "unclear"
-        return self._tasks[index], text, dict(zip(("logic", "depth"), levels, strict=True)), reason
+        }.get(fate, ("wrong", "some"))
+        return self._tasks[index], text, {"logic": logic, "depth": depth}, reason
 
     @property
     def fingerprint(self) -> str:
         return f"{key_of('graded', self._tasks.fingerprint):016x}"
+
+
+def _word(helps: bool) -> str:
+    return "helps" if helps else "hurts"

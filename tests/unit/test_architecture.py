@@ -47,15 +47,15 @@ HOMES = {
     "pebble": ("rewards/latex.py", "rewards/processes.py"),
     "math_verify": ("rewards/latex.py",),
     "rapidfuzz": ("configs/registry.py",),
+    "jsonschema": ("envs/tool_schema.py",),
+    "referencing": ("envs/tool_schema.py",),
+    "bm25s": ("envs/simulated/library.py",),
+    "simpleeval": ("envs/simulated/expressions.py",),
     "openai": ("rewards/judge_server.py",),
     "httpx2": ("rewards/judge_server.py",),
     "tenacity": ("rewards/judge.py",),
     "aiolimiter": ("rewards/judge.py",),
     "diskcache": ("rewards/judge.py",),
-    "jsonschema": ("envs/tool_schema.py", "rewards/rubric.py"),
-    "referencing": ("envs/tool_schema.py",),
-    "bm25s": ("envs/simulated/library.py",),
-    "simpleeval": ("envs/simulated/expressions.py",),
 }
 """The only files, or folders, in which a third-party package is imported."""
 

@@ -68,6 +68,8 @@ def test_figures_that_follow_from_the_table(text: str, table: Table) -> None:
         "Revenue was 150. It will be 180 in 2024.",
         "Net income was (9).",
         "Revenue was 150 and then 150.5.",
+        "Revenue rose from 150 to 120.",
+        "Revenue went from 150 in 2023 to 120.",
     ],
 )
 def test_figures_that_do_not(text: str, table: Table) -> None:

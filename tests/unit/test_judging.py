@@ -1,0 +1,99 @@
+"""From the reward section to rules, routes and a judge: what is wrong is named with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from configs.errors import ConfigError
+from configs.load import load
+from configs.schema import RewardConfig
+from launch.judging import asks_anyone, judge_settings, load_routes, load_rubrics, load_rules
+from launch.placement import Node, place_run
+from launch.tiny_judge import gold_set
+from rewards.judge import Limits
+from rewards.routing import Disagreement, Mode
+from rewards.rubric import load_rubric
+
+SERVER = {"url": "http://127.0.0.1:1/v1", "model": "m"}
+
+
+def test_the_general_preset_is_sound() -> None:
+    config = load("general").config.reward
+    routes = load_routes(config)
+    assert asks_anyone(config)
+    assert set(load_rubrics(config, routes)) == {"commentary"}
+    assert load_rules(config).routes == routes
+    assert len(gold_set(load_rubric("commentary_tiny"))) == 200
+
+
+@pytest.mark.parametrize(
+    ("routes", "judge", "problem"),
+    [
+        ({"x": {"mode": "both", "rubric": "commentary"}}, {}, "routes.x asks a judge"),
+        ({"x": {"mode": "bot", "rubric": "commentary"}}, SERVER, "reward.routes.x: mode must be"),
+        ({"x": {"modus": "both"}}, SERVER, "reward.routes.x: unknown keyword 'modus'"),
+        ({"x": "both"}, SERVER, "reward.routes.x: expected a section"),
+        ({"x": {"mode": "judge", "rubric": "comment"}}, SERVER, "routes.x.rubric: no rubric"),
+        ({"x": {"mode": "rule", "rules": "opne"}}, {}, "reward.routes.x.rules: 'opne' is neither"),
+        (
+            {"x": {"mode": "rule", "rules_args": {"weights": {"fact": 1}}}},
+            {},
+            "no term 'fact'",
+        ),
+        (
+            {"x": {"mode": "rule_then_judge", "rubric": "preference"}},
+            SERVER,
+            "pairwise rubric needs every answer",
+        ),
+        ({"x": {"mode": "judge", "rubric": "commentary"}}, {"modle": "m"}, "did you mean 'model'"),
+        (
+            {"x": {"mode": "judge", "rubric": "commentary"}},
+            {**SERVER, "workers": 0},
+            "reward.judge.workers: must be",
+        ),
+        (
+            {"x": {"mode": "judge", "rubric": "commentary"}},
+            {**SERVER, "deadline_s": 0},
+            "deadline_s must be over 0",
+        ),
+        ({"x": {"mode": "judge", "rubric": "commentary"}}, {"url": "http://a/v1"}, "model"),
+    ],
+)
+def test_a_wrong_section_is_refused(
+    routes: Mapping[str, Any], judge: Mapping[str, Any], problem: str
+) -> None:
+    config = RewardConfig(routes=dict(routes), judge=dict(judge))
+    with pytest.raises(ConfigError, match=problem):
+        check(config)
+
+
+def check(config: RewardConfig) -> Limits:
+    load_rules(config)
+    asks_anyone(config)
+    load_rubrics(config, load_routes(config))
+    return judge_settings(config).limits
+
+
+def test_routes_of_a_configuration_are_what_they_say() -> None:
+    given = {"mode": "rule_then_judge", "rubric": "commentary", "disagreement": "abstain"}
+    route = load_routes(RewardConfig(routes={"x": given}))["x"]
+    assert route.mode is Mode.RULE_THEN_JUDGE
+    assert route.disagreement is Disagreement.ABSTAIN
+
+
+def test_workers_share_the_fleets_limits() -> None:
+    config = RewardConfig(judge={**SERVER, "workers": 4, "max_in_flight": 30, "per_minute": 120})
+    limits = judge_settings(config).limits
+    assert (limits.max_in_flight, limits.per_minute) == (8, 30.0)
+
+
+def test_an_engine_of_its_own_reserves_what_it_needs() -> None:
+    config = load("general", ["reward.judge={model: org/judge, gpus: 1, workers: 2}"]).config
+    placement = place_run(config, [Node("a", {"CPU": 9.0, "GPU": 1.0})])
+    assert placement.where["judge"] == {"a": 1}
+    assert "judge: no room for 1 of 2 actors" in placement.missing[0]
+    on_server = load("general", ["reward.judge={model: m, url: 'http://h/v1'}"]).config
+    assert place_run(on_server, [Node("a", {"CPU": 9.0})]).missing == ()
