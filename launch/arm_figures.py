@@ -114,12 +114,13 @@ def render_arms(
 ) -> str:
     """The comparison as Markdown."""
     columns = list(figures[first].accuracy)
+    number = "seeds" if len(seeds) > 1 else "seed"
     spread = ", mean and 95 % interval (Student's t over seeds)" if len(seeds) > 1 else ""
     header = ["Arm", "Stages", *columns, f"{MIXED}, points against {first}", "Generated tokens"]
     lines = [
         f"# {title}",
         "",
-        f"Held-out pass@1; seeds {', '.join(map(str, seeds))}{spread}.",
+        f"Held-out pass@1; {number} {', '.join(map(str, seeds))}{spread}.",
         "",
         _row([*header, "Training time"]),
         _row(["---"] * (len(header) + 1)),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs.errors import ConfigError
-from configs.load import LoadedConfig, changed_keys, load, to_yaml
+from configs.load import LoadedConfig, changed_keys, compose, load, to_yaml
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.arm_figures import Course, compare_arms, read_course, render_arms
@@ -109,7 +109,8 @@ def _changes(run: Run) -> list[str]:
     saved = run.directory / CONFIG
     if not saved.exists():
         return []
-    changes = changed_keys(saved.read_text(), to_yaml(run.loaded.tree))
+    tree, _ = compose(str(saved))  # keys that are new since then have their defaults
+    changes = changed_keys(to_yaml(tree), to_yaml(run.loaded.tree))
     made_here = () if run.arm == START_RUN else ("model.path", "model.revision")
     return [c for c in changes if c.startswith(SETTINGS) and not c.startswith(made_here)]
 

@@ -182,7 +182,7 @@ def test_what_is_finished_is_not_trained_again(done: Done) -> None:
     ]
     states = [" ".join(line.split()[1:3]) for line in done.states_before]
     assert states == ["finished sft", "to continue", "to train", "to train"]
-    assert "; seeds 1." in done.page_before  # a seed that is complete is reported at once
+    assert "; seed 1." in done.page_before  # a seed that is complete is reported at once
     assert "| full | reasoning, agentic, general | 80.0% | 60.0% | 66.7% |  |" in done.page_before
 
 
@@ -211,6 +211,17 @@ def test_other_settings_need_another_folder(done: Done) -> None:
     loaded = load(str(done.preset), [*done.experiment.loaded.overrides, "stages.sft.steps=9"])
     with pytest.raises(ConfigError, match=r"seed_1_start was .+\(stages.sft.steps was 5, is 9\)"):
         plan_runs(replace(done.experiment, loaded=loaded, seeds=[1]))
+
+
+def test_a_key_that_is_new_since_then_is_no_other_setting(done: Done) -> None:
+    saved = done.experiment.out / "seed_1_full" / "config.yaml"
+    text = saved.read_text()
+    saved.write_text(text.replace("  verifier: numeric\n", ""))
+    try:
+        assert text != saved.read_text()
+        assert plan_runs(replace(done.experiment, seeds=[1]))
+    finally:
+        saved.write_text(text)
 
 
 def test_sets_that_no_role_trains_have_columns_of_their_own(preset: str) -> None:
