@@ -309,6 +309,7 @@ class GradedComments:
             text = " ".join(draws.choice(pieces) for _ in range(draws.between(3, 12)))
         said = {"sound": helps, "unsound": not helps}.get(fate)
         reason = {"misnamed": "wrong kind", "garbled": "unclear"}.get(fate) or (
+            f"{'income' if case.kind == INCOME else 'cost'} {'up' if rises else 'down'}, "
             f"due {_word(helps)}, said {'nothing' if said is None else _word(said)}"
         )
         logic, depth = {

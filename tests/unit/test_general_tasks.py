@@ -107,7 +107,7 @@ def test_graded_comments_follow_from_what_they_say() -> None:
         if reason in ("unclear", "wrong kind"):
             assert levels["logic"] == "wrong"
             continue
-        due, said = reason.removeprefix("due ").split(", said ")
+        due, said = reason.partition(", due ")[2].split(", said ")
         assert (levels["depth"] == "none") == (said == "nothing")
         assert (levels["logic"] == "wrong") == (said not in (due, "nothing"))
         assert task.prompt[0].content.split(" were ")[0] in text
