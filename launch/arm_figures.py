@@ -115,7 +115,7 @@ def render_arms(
     """The comparison as Markdown."""
     columns = list(figures[first].accuracy)
     spread = ", mean and 95 % interval (Student's t over seeds)" if len(seeds) > 1 else ""
-    header = ["Arm", "Stages", *columns, f"{MIXED}, against {first}", "Generated tokens"]
+    header = ["Arm", "Stages", *columns, f"{MIXED}, points against {first}", "Generated tokens"]
     lines = [
         f"# {title}",
         "",
@@ -129,7 +129,7 @@ def render_arms(
                     arm,
                     ", ".join(arm_figures.stages),
                     *(_interval(arm_figures.accuracy[name], "{:.1%}") for name in columns),
-                    "" if arm == first else _interval(arm_figures.gain[MIXED], "{:+.1%}"),
+                    "" if arm == first else _points(arm_figures.gain[MIXED]),
                     f"{arm_figures.tokens[0]:,.0f}",
                     clock(arm_figures.seconds[0]),
                 ]
@@ -145,6 +145,12 @@ def render_arms(
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _points(interval: Interval | None) -> str:
+    """Example: "-10.5 (-20.0 to -1.0)", of shares times 100."""
+    points = interval and (100 * interval[0], 100 * interval[1], 100 * interval[2])
+    return _interval(points, "{:+.1f}")
 
 
 def _interval(interval: Interval | None, form: str) -> str:

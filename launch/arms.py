@@ -7,10 +7,11 @@ again, so an experiment that was interrupted goes on, and more seeds add to thos
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs.errors import ConfigError
@@ -19,17 +20,15 @@ from configs.schema import RunConfig
 from configs.validate import enabled_stages
 from launch.arm_figures import Course, compare_arms, read_course, render_arms
 from launch.curriculum_plots import draw_courses
+from launch.experiment import Train
 from launch.figures import last_status
 from launch.tasks import held_out_ids
 from rl.checkpoint import CHECKPOINTS, has_checkpoint, latest_checkpoint
 
-START_RUN, PRESET, REPORT, CONFIG = "start", "experiment.yaml", "report", "config.yaml"
+START_RUN, REPORT, CONFIG = "start", "report", "config.yaml"
 
 SETTINGS = ("seed", "model.", "stages.", "envs.", "reward.", "evaluation.")
 """What arms that are compared must have in common; machines and fleets may change on the way."""
-
-Train = Callable[[LoadedConfig, bool], None]
-"""Trains, or with True continues, the run of a configuration, and raises where it does not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +60,14 @@ class Run:
 
     @property
     def directory(self) -> Path:
-        return directory_of(self.loaded.config)
+        return _directory(self.loaded.config)
 
 
-def directory_of(config: RunConfig) -> Path:
+def _directory(config: RunConfig) -> Path:
     return Path(config.output) / config.name
 
 
-def varied(loaded: LoadedConfig, changes: Sequence[str]) -> LoadedConfig:
-    """The same preset with further overrides. Raises as `configs.load.load` does."""
-    return load(loaded.preset, [*loaded.overrides, *changes])
-
-
-def without(stages: Collection[str]) -> list[str]:
+def _without(stages: Collection[str]) -> list[str]:
     return [f"stages.{name}.enabled=false" for name in stages]
 
 
@@ -96,16 +90,18 @@ def plan_runs(experiment: Experiment) -> list[Run]:
 
 
 def _runs_of(experiment: Experiment, seed: int) -> Iterator[Run]:
+    preset = experiment.loaded
+
     def make(arm: str, changes: Sequence[str]) -> Run:
         named = [f"output={experiment.out}", f"name=seed_{seed}_{arm}", f"seed={seed}"]
-        return Run(arm, seed, varied(experiment.loaded, [*named, *changes]))
+        return Run(arm, seed, load(preset.preset, [*preset.overrides, *named, *changes]))
 
-    own = [name for name, _ in enabled_stages(experiment.loaded.config)]
+    own = [name for name, _ in enabled_stages(preset.config)]
     own = [name for name in own if name not in experiment.shared]
     if experiment.shared:
-        yield make(START_RUN, without(own))
+        yield make(START_RUN, _without(own))
     for arm, changes in experiment.arms.items():
-        yield make(arm, [*without(experiment.shared), *changes])
+        yield make(arm, [*_without(experiment.shared), *changes])
 
 
 def _changes(run: Run) -> list[str]:
@@ -137,14 +133,23 @@ def _state(run: Run) -> str:
     return "to continue" if has_checkpoint(run.directory / CHECKPOINTS) else "to train"
 
 
-def go_on(loaded: LoadedConfig, train: Train) -> None:
+def _go_on(loaded: LoadedConfig, train: Train) -> None:
     """Begin a run, or go on with it; a finished one is left as it is."""
-    directory = directory_of(loaded.config)
+    directory = _directory(loaded.config)
     if last_status(directory) != "done":
         train(loaded, has_checkpoint(directory / CHECKPOINTS))
 
 
-def trained_model(directory: Path) -> Path:
+def _starting_from(loaded: LoadedConfig, model: Path) -> LoadedConfig:
+    tree = copy.deepcopy(loaded.tree)
+    tree.model.path, tree.model.revision = str(model), ""
+    config = replace(
+        loaded.config, model=replace(loaded.config.model, path=str(model), revision="")
+    )
+    return replace(loaded, config=config, tree=tree)
+
+
+def _trained_model(directory: Path) -> Path:
     """The model that a finished run ended with."""
     checkpoint = latest_checkpoint(directory / CHECKPOINTS)
     assert checkpoint is not None, "a run that is done has saved its last step"
@@ -159,11 +164,8 @@ def run_arms(experiment: Experiment, train: Train) -> None:
         ConfigError: as `plan_runs` does.
         AssayError: a run ended before its last step; call again to go on.
     """
-    plan_runs(experiment)
+    runs = plan_runs(experiment)  # all read now: a preset may be edited while runs go on
     experiment.out.mkdir(parents=True, exist_ok=True)
-    preset = experiment.out / PRESET  # of our own: the user's may be edited while runs go on
-    preset.write_text(to_yaml(experiment.loaded.tree), encoding="utf-8")
-    runs = plan_runs(dataclasses.replace(experiment, loaded=load(str(preset))))
     ids = held_out_ids(experiment.loaded.config)
     columns = {
         column: frozenset[str]().union(*(ids[name] for name in names))
@@ -171,12 +173,12 @@ def run_arms(experiment: Experiment, train: Train) -> None:
     }
     courses: list[Course] = []
     for seed in experiment.seeds:
-        model: list[str] = []
+        model: Path | None = None
         for run in (run for run in runs if run.seed == seed):
-            go_on(varied(run.loaded, model), train)
+            _go_on(run.loaded if model is None else _starting_from(run.loaded, model), train)
             courses.append(read_course(run.directory, run.arm, seed, columns))
             if run.arm == START_RUN:
-                model = [f"model.path={trained_model(run.directory)}", "model.revision="]
+                model = _trained_model(run.directory)
         _write(experiment, courses)
 
 

@@ -11,7 +11,7 @@ from launch.cli_arguments import Overrides, Preset
 
 if TYPE_CHECKING:
     from configs.load import LoadedConfig
-    from launch.arms import Train
+    from launch.experiment import Train
 
 app = typer.Typer(help="Compare ways to train.", no_args_is_help=True)
 
@@ -88,7 +88,8 @@ def stages(
     experiment = compare_stages(loaded, reasoning, agentic, read_seeds(seeds), folder)
     plan = make_plan(loaded)
     if dry_run:
-        for line in describe(plan_runs(experiment)):
+        missing = [f"missing: {lack}" for lack in plan.missing]
+        for line in [*describe(plan_runs(experiment)), *missing]:
             typer.echo(line)
         return
     require(plan)

@@ -117,7 +117,7 @@ class Host:
 
     name: str
     life: int
-    actor: Any
+    actor: Any = field(compare=False)
 
 
 @dataclass(slots=True)
@@ -143,15 +143,14 @@ class RayEpisodes:
 
     async def reset(self, episode: str, task: Task) -> Step:
         while True:
-            host = await self._least_busy()
+            host = self._where[episode] = await self._least_busy()
+            self._load[host] += 1
             try:
                 step: Step = await self._ask(host, host.actor.reset.remote(episode, task))
+                return step
             except _Gone:  # nothing was begun there
+                del self._where[episode]
                 self.use(tuple(other for other in self._hosts if other != host))
-                continue
-            self._where[episode] = host
-            self._load[host] += 1
-            return step
 
     async def step(self, episode: str, reply: Message) -> Step:
         host = self._where[episode]

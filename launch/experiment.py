@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from configs.errors import ConfigError
 from configs.load import LoadedConfig, load
 from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
-from launch.arms import Train
 from launch.comparison import ArmFigures, Curve, Interval, compare, read_curves
 from launch.curriculum_plots import draw_curves
 from launch.models import weights_of
@@ -35,6 +34,9 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 """uniform is GRPO; pruned drops groups without a gradient and asks for others, which is DAPO."""
 
 SFT_RUN, PROFILE, REPORT = "start", "profile.parquet", "report"
+
+Train = Callable[[LoadedConfig, bool], None]
+"""Trains, or with True continues, the run of a configuration, and raises where it does not end."""
 
 
 @dataclass(frozen=True, slots=True)

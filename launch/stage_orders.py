@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs.errors import ConfigError
-from configs.load import LoadedConfig
+from configs.load import COMMAND_LINE, LoadedConfig
 from configs.registry import nearest
 from configs.schema import RunConfig, StageConfig, StageKind
 from configs.validate import enabled_stages
@@ -44,19 +44,27 @@ def compare_stages(
     """The experiment on a preset whose stages of these names play the two roles.
 
     Raises:
-        ConfigError: a role's stage is not there or is no RL stage, a stage that an arm trains names
-            where it starts from, or nothing comes before the roles.
+        ConfigError: a seed is given as a key, a role's stage is not there or is no RL stage, a
+            stage that an arm trains names where it starts from, nothing comes before the roles, or
+            the evaluation plays no tools.
     """
     config = loaded.config
+    if loaded.sources.get("seed") == COMMAND_LINE:
+        raise ConfigError("every arm is trained under each of --seeds: give that in place of seed=")
     if reasoning == agentic:
         raise ConfigError(f"--reasoning and --agentic both name the stage {agentic}: give two")
-    stages = [(r, _role(config, r, n)) for r, n in (("reasoning", reasoning), ("agentic", agentic))]
-    first = min(stage.order for _, stage in stages)
+    roles = _role(config, "reasoning", reasoning), _role(config, "agentic", agentic)
+    first = min(stage.order for stage in roles)
     shared = [name for name, stage in enabled_stages(config) if stage.order < first]
     if not shared and not config.model.path:
         raise ConfigError(
             f"nothing comes before the stages {reasoning} and {agentic} of {config.name}: "
             "add an sft stage, or set model.path to a model that is trained already"
+        )
+    if config.evaluation.max_turns == 1 < roles[1].max_turns:
+        raise ConfigError(
+            "evaluation.max_turns is 1, so held-out tasks would be answered without tools: set it "
+            f"to that of stage {agentic}, {roles[1].max_turns}"
         )
     for name, stage in enabled_stages(config):
         if stage.start_from and name not in shared:

@@ -67,7 +67,9 @@ def test_a_host_that_is_killed_costs_its_episodes(tmp_path: Path) -> None:
     async def disturb(trial: Trial) -> None:
         await under_way(trial)
         assert trial.fleets.rollouts.hosts is not None
-        kill(trial.fleets.rollouts.hosts.pool.members[0])
+        killed = trial.fleets.rollouts.hosts.pool.members[0]
+        kill(killed)
+        await trial.until(lambda: killed.health.life == 1 and killed.health.serves, "replaced")
 
     trial = tool_trial(tmp_path, disturb, steps=6)
     [fault] = [f for f in trial.events("fault") if f["worker"] == "envs-0"]

@@ -178,7 +178,7 @@ async def _play(
     models = Models(model, model, StubRenderer(), "stub")  # type: ignore[arg-type]
     run_id = f"trial-{time.time_ns():x}"
     before = ray.available_resources()
-    tracker = FileTracker(folder)
+    tracker = FileTracker(folder, trajectories_per_step=1000)
     try:
         async with asyncio.timeout(limit_s):
             trial = await _run(

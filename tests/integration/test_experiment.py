@@ -5,7 +5,6 @@ Only the engine is not the real one (tests/integration/torch_engine.py).
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -13,19 +12,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from configs.load import LoadedConfig, load, save_unresolved
+from configs.load import LoadedConfig, load
 from configs.schema import BuildConfig
 from launch.curriculum import read_picture, show
 from launch.experiment import ARMS, Plan, run_experiment
-from launch.local import local_fleets
-from launch.pipeline import Pipeline
 from launch.report import write_report
-from launch.train import CONFIG, prepare
-from rl.checkpoint import CheckpointStore, latest_checkpoint
 from rl.jsonl import read_log
 from rl.model import build_model
-from rl.tracking import FileTracker
-from tests.integration.torch_engine import start_torch_engine
+from tests.integration.torch_trainer import TorchTrainer
 
 PRESET = """
 name: small
@@ -58,33 +52,6 @@ evaluation:
 TOKENS = 150
 
 
-class Trainer:
-    """Trains as `assay train --local` does, on engines in plain torch."""
-
-    def __init__(self) -> None:
-        self.trained: list[str] = []
-
-    def __call__(self, loaded: LoadedConfig, resume: bool) -> None:
-        self.trained.append(loaded.config.name)
-        run_dir = Path(loaded.config.output) / loaded.config.name
-        checkpoint = latest_checkpoint(run_dir / "checkpoints") if resume else None
-        setup = prepare(loaded, run_dir, checkpoint)
-        save_unresolved(loaded, run_dir / CONFIG)
-        tracker = FileTracker(run_dir, state=setup.state.tracker if setup.state else None)
-        (run_dir / "weights").mkdir(exist_ok=True)
-        store = CheckpointStore(run_dir / "checkpoints", keep=2)
-        pipeline = Pipeline(setup, store, tracker, run_dir / "weights")
-
-        async def go() -> None:
-            async with local_fleets(setup.config, setup.models, start_torch_engine) as fleets:
-                await pipeline.run(fleets)
-
-        try:
-            asyncio.run(go())
-        finally:
-            tracker.close()
-
-
 @pytest.fixture
 def loaded(tmp_path: Path) -> LoadedConfig:
     build = BuildConfig(
@@ -97,7 +64,7 @@ def loaded(tmp_path: Path) -> LoadedConfig:
 
 
 def test_all_arms_begin_alike_and_end_at_their_tokens(loaded: LoadedConfig, tmp_path: Path) -> None:
-    train = Trainer()
+    train = TorchTrainer()
     plan = Plan(tuple(ARMS), 1, TOKENS, profile_tasks=0, model="", out=tmp_path / "out")
     run_experiment(loaded, plan, train)
     assert train.trained == ["start", "seed_3"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ from configs.errors import AssayError, ConfigError
 from configs.load import LoadedConfig, load, save_unresolved
 from configs.schema import RunConfig
 from configs.validate import enabled_stages
+from envs.types import Task
 from launch.arm_figures import Course, Standing, compare_arms, render_arms
-from launch.arms import describe, plan_runs, run_arms
+from launch.arms import Experiment, describe, plan_runs, run_arms
 from launch.cli import app
 from launch.curriculum_plots import draw_courses
 from launch.stage_orders import compare_stages, read_seeds
 from launch.tasks import load_held_out
+from rl.checkpoint import CheckpointStore, RunState
+from rl.provenance import Fingerprints
 from rl.statistics import mean_interval
 from rl.tracking import START, EvaluationRecord, FileTracker, StepRecord, TaskResult
 
@@ -59,37 +63,36 @@ LIFTS = {"sft": (3, 1), "reasoning": (4, 0), "agentic": (0, 5), "general": (0, 0
 
 
 class Trainer:
-    """Writes the logs and the checkpoint of a run; dies in those it is told to, once."""
+    """Writes the logs and the checkpoint of a run; dies in that one which it is told to, and spoils
+    a file if it is given one."""
 
-    def __init__(self, deaths: Sequence[str] = ()) -> None:
-        self.deaths = list(deaths)
+    def __init__(self, dies_in: str = "", edits: Path | None = None) -> None:
+        self.dies_in, self.edits = dies_in, edits
         self.runs: list[tuple[RunConfig, bool]] = []
-
-    @property
-    def names(self) -> list[str]:
-        return [config.name for config, _ in self.runs]
 
     def __call__(self, loaded: LoadedConfig, resume: bool) -> None:
         config = loaded.config
         self.runs.append((config, resume))
         run_dir = Path(config.output) / config.name
-        make_model(run_dir / "checkpoints" / "0001-x-000001" / "model")
-        (run_dir / "checkpoints" / "latest").write_text("0001-x-000001\n")
+        state = RunState("x", 1, 1, {}, {}, {}, {}, Fingerprints({}, "", "", 1), "", "", {})
+        CheckpointStore(run_dir / "checkpoints", 2).save(lambda d: make_model(d / "model"), state)
         save_unresolved(loaded, run_dir / "config.yaml")
-        if config.name in self.deaths:
-            self.deaths.remove(config.name)
+        if self.edits:
+            self.edits.write_text("name: [")
+        if config.name == self.dies_in:
             raise AssayError(f"{config.name} died")
         tracker = FileTracker(run_dir)
         right = [0, 0] if config.model.path == "" else list(LIFTS["sft"])
         right[0] += config.seed
-        evaluate(tracker, config, START, right)
+        tasks = load_held_out(config)
+        evaluate(tracker, tasks, START, right)
         for name, stage in enabled_stages(config):
             metrics = {"time/step": 2.0} | ({"tokens/generated": 50.0} if name != "sft" else {})
             for step in range(1, stage.steps + 1):
                 tracker.log_step(StepRecord(name, stage.kind, step, stage.steps, step, metrics))
-            evaluate(tracker, config, name, [9, 9], step=1)  # on the way: not where the stage ends
+            evaluate(tracker, tasks, name, [9, 9], step=1)  # on the way: not where the stage ends
             right = [was + lift for was, lift in zip(right, LIFTS[name], strict=True)]
-            evaluate(tracker, config, name, right)
+            evaluate(tracker, tasks, name, right)
         tracker.log_event("run_end", status="done")
         tracker.close()
 
@@ -101,13 +104,44 @@ def make_model(directory: Path) -> None:
 
 
 def evaluate(
-    tracker: FileTracker, config: RunConfig, stage: str, right: Sequence[int], step: int = 0
+    tracker: FileTracker, tasks: Sequence[Task], stage: str, right: Sequence[int], step: int = 0
 ) -> None:
     results = tuple(
         TaskResult(task.id, {}, True, 10, right[task.env != "finance"], False, 30, 1.0)
-        for task in load_held_out(config)
+        for task in tasks
     )
     tracker.log_evaluation(EvaluationRecord(stage, 1, 1.0, results, step=step))
+
+
+@dataclass(frozen=True)
+class Done:
+    """An experiment that died in the first arm of its second seed, and was called again on another
+    machine."""
+
+    experiment: Experiment
+    preset: Path
+    page_before: str
+    states_before: list[str]
+    first: Trainer
+    second: Trainer
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp("stages")
+    preset = folder / "four.yaml"
+    preset.write_text(PRESET)
+    loaded = load(str(preset), ["stages.agentic.tasks.lookup.source=sql"])
+    experiment = compare_stages(loaded, "reasoning", "agentic", [1, 2], folder / "out")
+    first, second = Trainer(dies_in="seed_2_full"), Trainer(edits=preset)
+    with pytest.raises(AssayError, match="seed_2_full died"):
+        run_arms(experiment, first)
+    page = (experiment.out / "report.md").read_text()
+    states = describe(plan_runs(replace(experiment, seeds=[2])))
+    elsewhere = load(str(preset), [*loaded.overrides, "learner.token_budget=9000"])
+    run_arms(replace(experiment, loaded=elsewhere), second)
+    preset.write_text(PRESET)
+    return Done(experiment, preset, page, states, first, second)
 
 
 @pytest.fixture
@@ -117,45 +151,49 @@ def preset(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
 def refused(loaded: LoadedConfig, reasoning: str = "reasoning", agentic: str = "agentic") -> str:
     with pytest.raises(ConfigError) as raised:
         compare_stages(loaded, reasoning, agentic, [1], Path("out"))
     return str(raised.value)
 
 
-def test_arms_differ_in_their_rl_stages_alone(preset: str, out: Path) -> None:
-    train = Trainer()
-    run_arms(compare_stages(load(preset), "reasoning", "agentic", [4, 5], out), train)
-    assert train.names == [f"seed_{seed}_{arm}" for seed in (4, 5) for arm in FLOWS]
-    for config, resume in train.runs:
+def test_arms_differ_in_their_rl_stages_alone(done: Done) -> None:
+    for config, _ in [*done.first.runs, *done.second.runs]:
         seed, arm = config.name.removeprefix("seed_").split("_", 1)
         stages = dict(enabled_stages(config))
         assert list(stages) == FLOWS[arm]
         assert config.seed == int(seed)
-        assert not resume
-        model = out.absolute() / f"seed_{seed}_start/checkpoints/0001-x-000001/model"
+        model = done.experiment.out / f"seed_{seed}_start/checkpoints/0001-x-000001/model"
         assert config.model.path == ("" if arm == "start" else str(model))
         # 6 steps of 4 groups of 4 are 96 answers: 10 steps more of 2 groups of 5.
-        assert "agentic" not in stages or stages["agentic"].steps == (
-            13 if arm == "without_reasoning" else 3
-        )
+        steps = {"reasoning": 6, "agentic": 13 if arm == "without_reasoning" else 3}
+        assert all(stages[name].steps == n for name, n in steps.items() if name in stages)
 
 
-def test_the_table_has_reasoning_tools_and_all_of_them(preset: str, out: Path) -> None:
-    loaded = load(preset, ["stages.agentic.tasks.lookup.source=sql"])
-    run_arms(compare_stages(loaded, "reasoning", "agentic", [1, 2], out), Trainer())
-    page = (out / "report.md").read_text()
-    header = "| Arm | Stages | reasoning | tools | mixed | mixed, against full |"
-    assert header in page
-    # 2 of 6 tasks are finance: (3 + 4 + seed, 1 + 5 of 10) and without Reasoning RL 40 points less.
+def test_what_is_finished_is_not_trained_again(done: Done) -> None:
+    begun = [f"seed_1_{arm}" for arm in FLOWS] + ["seed_2_start", "seed_2_full"]
+    assert [(config.name, resume) for config, resume in done.first.runs] == [
+        (name, False) for name in begun
+    ]
+    assert [(config.name, resume) for config, resume in done.second.runs] == [
+        ("seed_2_full", True),
+        ("seed_2_without_reasoning", False),
+        ("seed_2_agentic_first", False),
+    ]
+    states = [" ".join(line.split()[1:3]) for line in done.states_before]
+    assert states == ["finished sft", "to continue", "to train", "to train"]
+    assert "; seeds 1." in done.page_before  # a seed that is complete is reported at once
+    assert "| full | reasoning, agentic, general | 80.0% | 60.0% | 66.7% |  |" in done.page_before
+
+
+def test_the_table_has_reasoning_tools_and_all_of_them(done: Done) -> None:
+    page = (done.experiment.out / "report.md").read_text()
+    assert "| Arm | Stages | reasoning | tools | mixed | mixed, points against full | Gen" in page
+    # 2 tasks of 6 are finance, of which 3 + 4 + seed answers of 10 are right; of others 1 + 5.
     assert "| full | reasoning, agentic, general | 85.0% (21.5% to 148.5%) | 60.0% |" in page
-    assert "| -13.3% (-13.3% to -13.3%) |" in page or "| -13.3% |" in page
-    record = json.loads((out / "report.json").read_text())
+    assert "| -13.3 |" in page
+    record = json.loads((done.experiment.out / "report.json").read_text())
+    assert record["seeds"] == [1, 2]
     assert record["columns"] == {"reasoning": ["finance"], "tools": ["division", "lookup"]}
     arms = record["arms"]
     assert list(arms) == list(FLOWS)
@@ -164,10 +202,15 @@ def test_the_table_has_reasoning_tools_and_all_of_them(preset: str, out: Path) -
     assert arms["agentic_first"]["gain"]["mixed"] == pytest.approx([0] * 3)
     assert [arms[arm]["tokens"][0] for arm in FLOWS] == [0, 550, 750, 550]
     assert arms["full"]["seconds"][0] == 22
-    assert [point["stage"] for point in record["courses"][1]["standings"]] == [
-        *(START, "reasoning", "agentic", "general"),
-    ]
-    assert (out / "accuracy.png").stat().st_size > 10_000
+    stages = [point["stage"] for point in record["courses"][1]["standings"]]
+    assert stages == [START, "reasoning", "agentic", "general"]
+    assert (done.experiment.out / "accuracy.png").stat().st_size > 10_000
+
+
+def test_other_settings_need_another_folder(done: Done) -> None:
+    loaded = load(str(done.preset), [*done.experiment.loaded.overrides, "stages.sft.steps=9"])
+    with pytest.raises(ConfigError, match=r"seed_1_start was .+\(stages.sft.steps was 5, is 9\)"):
+        plan_runs(replace(done.experiment, loaded=loaded, seeds=[1]))
 
 
 def test_sets_that_no_role_trains_have_columns_of_their_own(preset: str) -> None:
@@ -179,60 +222,16 @@ def test_sets_that_no_role_trains_have_columns_of_their_own(preset: str) -> None
     }
 
 
-def test_what_is_finished_is_not_trained_again(preset: str, out: Path) -> None:
-    experiment = compare_stages(load(preset), "reasoning", "agentic", [1, 2], out)
-    train = Trainer(["seed_2_full"])
-    with pytest.raises(AssayError, match="seed_2_full died"):
-        run_arms(experiment, train)
-    assert json.loads((out / "report.json").read_text())["seeds"] == [1]  # what there is so far
-    assert [line.split("  ")[-2].strip() for line in describe(plan_runs(experiment))] == [
-        *["finished"] * 5,
-        "to continue",
-        *["to train"] * 2,
-    ]
-    del train.runs[:]
-    run_arms(experiment, train)
-    assert train.names == ["seed_2_full", "seed_2_without_reasoning", "seed_2_agentic_first"]
-    assert [resume for _, resume in train.runs] == [True, False, False]
-    more = compare_stages(load(preset), "reasoning", "agentic", [1, 2, 3], out)
-    del train.runs[:]
-    run_arms(more, train)
-    assert train.names == [f"seed_3_{arm}" for arm in FLOWS]
-    assert json.loads((out / "report.json").read_text())["seeds"] == [1, 2, 3]
-
-
-def test_other_settings_need_another_folder(preset: str, out: Path) -> None:
-    train = Trainer()
-    run_arms(compare_stages(load(preset), "reasoning", "agentic", [1], out), train)
-    del train.runs[:]
-    changed = load(preset, ["stages.sft.steps=9"])
-    with pytest.raises(ConfigError, match=r"seed_1_start was .+\(stages.sft.steps was 5, is 9\)"):
-        run_arms(compare_stages(changed, "reasoning", "agentic", [1, 2], out), train)
-    assert not train.runs
-    moved = load(preset, ["learner.token_budget=9000", "rollout.cpus=2"])  # another machine
-    run_arms(compare_stages(moved, "reasoning", "agentic", [1], out), train)
-    assert not train.runs
-
-
-def test_a_preset_edited_meanwhile_changes_nothing(preset: str, out: Path) -> None:
-    class Editing(Trainer):
-        def __call__(self, loaded: LoadedConfig, resume: bool) -> None:
-            Path(preset).write_text("name: [")
-            super().__call__(loaded, resume)
-
-    run_arms(compare_stages(load(preset), "reasoning", "agentic", [1], out), Editing())
-    assert (out / "report.md").exists()
-
-
 def test_roles_are_found_by_name_and_mistakes_told(preset: str) -> None:
     assert "no enabled stage 'agentic' for Agentic RL: there are sft, reasoning; give" in refused(
-        load("quickstart", ["stages.agentic.enabled=false"])
-        if "agentic" in load("quickstart").config.stages
-        else load("quickstart")
+        load("curriculum_mix")
     )
     loaded = load(preset)
     assert "did you mean 'agentic'?" in refused(loaded, agentic="agentc")
     assert "stage sft of four is no rl stage" in refused(loaded, reasoning="sft")
+    assert "give that in place of seed=" in refused(load(preset, ["seed=4"]))
+    no_tools = load(preset, ["evaluation.max_turns=1"])
+    assert "answered without tools: set it to that of stage agentic, 3" in refused(no_tools)
     assert "both name the stage agentic" in refused(loaded, reasoning="agentic")
     model = Path(preset).parent / "model"
     make_model(model)
@@ -245,8 +244,8 @@ def test_roles_are_found_by_name_and_mistakes_told(preset: str) -> None:
     assert [run.arm for run in plan_runs(experiment)] == list(FLOWS)[1:]
 
 
-def test_other_stages_may_play_the_roles(preset: str, out: Path) -> None:
-    experiment = compare_stages(load(preset), "general", "reasoning", [1], out)
+def test_other_stages_may_play_the_roles(preset: str) -> None:
+    experiment = compare_stages(load(preset), "general", "reasoning", [1], Path("out"))
     flows = {
         r.arm: [name for name, _ in enabled_stages(r.loaded.config)] for r in plan_runs(experiment)
     }
@@ -287,7 +286,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(preset: str, tmp_path:
     command = ["experiment", "stages", preset, "--seeds", "1", f"--out={out}", "--dry-run"]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     both = "reasoning (6 steps), agentic (3 steps), general (2 steps)"
-    assert result.output.splitlines() == [
+    assert result.output.splitlines()[:4] == [
         "seed_1_start              to train     sft (5 steps)",
         f"seed_1_full               to train     {both}",
         "seed_1_without_reasoning  to train     agentic (13 steps), general (2 steps)",
