@@ -104,7 +104,7 @@ def test_graded_comments_follow_from_what_they_say() -> None:
     comments = GradedComments()
     for index in range(300):
         task, text, levels, reason = comments.graded(index)
-        if reason in ("unclear", "wrong kind"):
+        if reason in ("unclear", "wrong step"):
             assert levels["logic"] == "wrong"
             continue
         due, said = reason.partition(", due ")[2].split(", said ")
