@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ConfigError
-from configs.registry import VERIFIERS, bind, resolve
+from configs.registry import VERIFIERS, bind, nearest, resolve
 from configs.schema import RewardConfig
 from envs.types import Task
 from rewards.routing import Mode, Route
@@ -101,6 +101,7 @@ def load_routes(config: RewardConfig) -> dict[str, Route]:
 
 def load_rubrics(config: RewardConfig, routes: Mapping[str, Route]) -> dict[str, Rubric]:
     """The rubric of every route that has one. Raises ConfigError, naming the key."""
+    from rewards.open_answers import CHECKS
     from rewards.rubric import load_rubric
 
     rubrics = {
@@ -108,6 +109,12 @@ def load_rubrics(config: RewardConfig, routes: Mapping[str, Route]) -> dict[str,
         for kind, route in routes.items()
         if route.rubric
     }
+    for kind, route in routes.items():
+        known = {*CHECKS, *(rubrics[kind].criteria if kind in rubrics else ())}
+        wrong = set(route.weights) - known
+        if wrong and route.rules == "open":  # terms of others are not known before they score
+            hint = nearest(min(wrong), known)
+            raise ConfigError(f"reward.routes.{kind}.weights: no term '{min(wrong)}'{hint}")
     for kind, rubric in rubrics.items():
         if routes[kind].mode is Mode.RULE_THEN_JUDGE and rubric.pairwise:
             raise ConfigError(f"reward.routes.{kind}: a pairwise rubric needs every answer judged")

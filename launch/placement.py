@@ -41,7 +41,7 @@ class Placement:
 def reserved(config: RunConfig, role: str) -> dict[str, float]:
     """What one actor of a role reserves on a cluster."""
     shared = config.learner.colocate
-    amounts: dict[str, float] = {
+    by_role: dict[str, dict[str, float]] = {
         "rollout": {
             "CPU": config.rollout.cpus,
             "GPU": SHARED_GPU if shared else config.rollout.gpus,
@@ -54,7 +54,8 @@ def reserved(config: RunConfig, role: str) -> dict[str, float]:
         "reward": {},
         "envs": {"CPU": config.hosts.cpus},
         "judge": _judge(config),
-    }[role]
+    }
+    amounts = by_role[role]
     custom = {name: float(n) for name, n in config.fleet.resources.get(role, {}).items()}
     return {name: n for name, n in {**amounts, **custom}.items() if n}
 

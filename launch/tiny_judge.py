@@ -31,7 +31,7 @@ from rollout.types import StopReason, Trajectory
 
 GRADED = "graded"
 RUBRIC = "commentary_tiny"
-STEPS = 300
+STEPS = 250
 BATCH = 64
 GOLD_CASES = 200
 TOKENIZER_TEXTS = 2000

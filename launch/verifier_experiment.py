@@ -17,9 +17,8 @@ from typing import Any
 from configs.errors import ConfigError
 from configs.load import LoadedConfig
 from configs.schema import RunConfig, StageConfig
-from launch.arms import Train
 from launch.evaluate import evaluate_directory
-from launch.experiment import rl_stage, starting_model, train_once
+from launch.experiment import Train, rl_stage, starting_model, train_once
 from launch.figures import accuracy_of, evaluation_of
 from launch.judging import asks_anyone, load_routes
 from launch.models import weights_of

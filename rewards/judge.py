@@ -28,6 +28,8 @@ from rewards.texts import loggable
 LONGEST_BACKOFF_S = 20.0
 CACHE_BYTES = 256 * 1024**2
 
+_BACKOFF = tenacity.wait_exponential_jitter(multiplier=0.5, max=LONGEST_BACKOFF_S, jitter=1.0)
+
 _log = logging.getLogger(__name__)
 
 
@@ -210,9 +212,7 @@ class Judge:
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(lambda e: isinstance(e, JudgeFault) and e.again),
             stop=tenacity.stop_after_attempt(self.limits.attempts),
-            wait=tenacity.wait_exponential_jitter(
-                multiplier=0.5, max=LONGEST_BACKOFF_S, jitter=1.0
-            ),
+            wait=_pause,
             reraise=True,
         ):
             if attempt.retry_state.attempt_number > 1:
@@ -245,6 +245,14 @@ class Judge:
     def _error(self, kind: str, detail: str) -> JudgeError:
         _log.warning("judge: %s: %s", kind, loggable(detail))
         return JudgeError(kind, loggable(detail))
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """Seconds before the next attempt: backed off with jitter, or what the server asked for, which
+    the breaker sees to."""
+    fault = state.outcome.exception() if state.outcome else None
+    asked = isinstance(fault, JudgeFault) and fault.retry_after_s > 0
+    return 0.0 if asked else _BACKOFF(state)
 
 
 def open_cache(folder: str) -> diskcache.Cache | None:

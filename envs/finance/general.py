@@ -36,7 +36,7 @@ GOOD, BAD = (
         "That is bad for profit.",
     ),
 )
-INCOME, COST = "They are income.", "They are a cost."
+MEANINGS = ("More income.", "Less income.", "More cost.", "Less cost.")
 REFUSAL = "I cannot write that. The report says {a}."
 
 
@@ -56,9 +56,10 @@ class Case:
         """Whether what happened is good for profit."""
         return ITEMS[self.scene][self.item] == (self.b > self.a)
 
-    @property
-    def kind(self) -> str:
-        return INCOME if ITEMS[self.scene][self.item] else COST
+    def meaning(self, rises: bool) -> str:
+        """What it is that there is more or less of."""
+        kind = "income" if ITEMS[self.scene][self.item] else "cost"
+        return f"{'More' if rises else 'Less'} {kind}."
 
     @property
     def table(self) -> dict[str, Any]:
@@ -73,12 +74,12 @@ Asked = tuple[str, str, dict[str, Any]]
 """A prompt, an exemplary answer, and the metadata that its rules need."""
 
 
-def comment(case: Case, verb: str = "", ending: str | None = None, kind: str = "") -> str:
-    """What happened, what kind of item it happened to if that is given and, unless `ending` says
-    otherwise, what it means."""
+def comment(case: Case, verb: str = "", ending: str | None = None, step: str = "") -> str:
+    """What happened, a step on the way if one is given and, unless `ending` says otherwise, what
+    follows."""
     verb = verb or (UP if case.b > case.a else DOWN)[0]
     ending = (GOOD if case.helps else BAD)[0] if ending is None else ending
-    pieces = (f"{case.item} {verb} from {case.a} to {case.b}.", kind, ending)
+    pieces = (f"{case.item} {verb} from {case.a} to {case.b}.", step, ending)
     return " ".join(piece for piece in pieces if piece)
 
 
@@ -228,8 +229,8 @@ def _labels(family: str, scene: str) -> dict[str, str]:
 class GeneralDemonstrations:
     """One answer a task (a `DemonstrationSet`), for SFT: the form is right, the sense often not.
 
-    A share `step_share` of the comments says what kind of item it is about, then draws the right
-    conclusion. Of the rest two in five guess right, two wrong, and one draws none. So RL has
+    A share `step_share` of the comments says what there is more or less of, income or cost, and then
+    draws the right conclusion. Of the rest two in five guess right, two wrong, and one draws none. So RL has
     something to choose from, and only what judges the sense can tell.
     """
 
@@ -237,7 +238,7 @@ class GeneralDemonstrations:
         self,
         split: str = "train",
         thinking_share: float = 0.5,
-        step_share: float = 0.3,
+        step_share: float = 0.4,
         seed: int = 0,
         size: int = 500_000,
         families: Sequence[str] = tuple(FAMILIES),
@@ -265,7 +266,7 @@ class GeneralDemonstrations:
         verb = draws.choice(UP if case.b > case.a else DOWN)
         due, other = (GOOD, BAD) if case.helps else (BAD, GOOD)
         if draws.below(10**6) < self.step_share * 10**6:
-            return comment(case, verb, draws.choice(due), case.kind), "steps"
+            return comment(case, verb, draws.choice(due), case.meaning(case.b > case.a)), "steps"
         strategy = draws.choice(("sound", "sound", "unsound", "unsound", "none"))
         ending = {"sound": draws.choice(due), "unsound": draws.choice(other), "none": ""}[strategy]
         return comment(case, verb, ending), strategy
@@ -279,7 +280,7 @@ class GradedComments:
     """Comments with the grades that a judge is to give, for its training.
 
     Item i is a comment on task i as a policy may write it: sound, unsound, without a conclusion,
-    about the wrong kind of item, or garbled; with the levels of `logic` and `depth` (rubric
+    with a wrong step, or garbled; with the levels of `logic` and `depth` (rubric
     "commentary_tiny"). Whether its figures are right has no part in them: that is for the rules.
     """
 
@@ -299,17 +300,19 @@ class GradedComments:
         verb = draws.choice(UP if rises else DOWN)
         fate = draws.choice(("sound", "sound", "unsound", "unsound", "none", "misnamed", "garbled"))
         due, other = (GOOD, BAD) if helps else (BAD, GOOD)
-        kind = draws.choice(("", case.kind))
+        meaning = case.meaning(rises)
+        step = draws.choice(("", meaning))
         endings = {"sound": due, "unsound": other, "none": ("", f"It was {case.b} in {case.q}.")}
         if fate == "misnamed":
-            kind = COST if case.kind == INCOME else INCOME
-        text = comment(case, verb, draws.choice(endings.get(fate, (*GOOD, *BAD))), kind)
+            step = draws.choice([other for other in MEANINGS if other != meaning])
+        text = comment(case, verb, draws.choice(endings.get(fate, (*GOOD, *BAD))), step)
         if fate == "garbled":
             pieces = text.split()
             text = " ".join(draws.choice(pieces) for _ in range(draws.between(3, 12)))
         said = {"sound": helps, "unsound": not helps}.get(fate)
-        reason = {"misnamed": "wrong kind", "garbled": "unclear"}.get(fate) or (
-            f"due {_word(helps)}, said {'nothing' if said is None else _word(said)}"
+        drawn = "nothing" if said is None else _word(said)
+        reason = {"misnamed": "wrong step", "garbled": "unclear"}.get(
+            fate, f"{meaning.rstrip('.').lower()}, due {_word(helps)}, said {drawn}"
         )
         logic, depth = {
             "sound": ("right", "some"),

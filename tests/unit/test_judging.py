@@ -34,6 +34,11 @@ def test_the_general_preset_is_sound() -> None:
     [
         ({"x": {"mode": "both", "rubric": "commentary"}}, {}, "routes.x asks a judge"),
         ({"x": {"mode": "bot", "rubric": "commentary"}}, SERVER, "reward.routes.x: mode must be"),
+        (
+            {"x": {"mode": "judge", "rubric": "commentary", "weights": {"logik": 1}}},
+            SERVER,
+            "routes.x.weights: no term 'logik'; did you mean 'logic'",
+        ),
         ({"x": {"modus": "both"}}, SERVER, "reward.routes.x: unknown keyword 'modus'"),
         ({"x": "both"}, SERVER, "reward.routes.x: expected a section"),
         ({"x": {"mode": "judge", "rubric": "comment"}}, SERVER, "routes.x.rubric: no rubric"),
