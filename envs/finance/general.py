@@ -229,9 +229,9 @@ def _labels(family: str, scene: str) -> dict[str, str]:
 class GeneralDemonstrations:
     """One answer a task (a `DemonstrationSet`), for SFT: the form is right, the sense often not.
 
-    A share `step_share` of the comments says what there is more or less of, income or cost, and then
-    draws the right conclusion. Of the rest two in five guess right, two wrong, and one draws none. So RL has
-    something to choose from, and only what judges the sense can tell.
+    A share `step_share` of the comments says what there is more or less of, income or cost, and
+    then draws the right conclusion. Of the rest two in five guess right, two wrong, and one draws
+    none. So RL has something to choose from, and only what judges the sense can tell.
     """
 
     def __init__(
