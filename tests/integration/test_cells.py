@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,6 +16,20 @@ from envs.episodes import Deadlines, EnvFault
 from envs.types import Message, Step, Task, ToolCall
 
 TASK = Task("t/1", "tests.integration.environments:Tools", (Message("user", "Go."),), "")
+
+
+OTHERS: set[psutil.Process] = set()
+"""What tests before have left running, such as multiprocessing's own processes."""
+
+
+@pytest.fixture(autouse=True)
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = set(psutil.Process().children())
+    monkeypatch.setattr(sys.modules[__name__], "OTHERS", now)
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child not in OTHERS]
 
 
 def call(name: str, **arguments: Any) -> Message:
@@ -39,9 +54,8 @@ def play(
         finally:
             await cells.end()
 
-    others = set(psutil.Process().children())
     asyncio.run(main())
-    assert set(psutil.Process().children()) <= others
+    assert children() == []
 
 
 def test_episodes_side_by_side() -> None:
@@ -56,7 +70,7 @@ def test_episodes_side_by_side() -> None:
         assert (await cells.step("e7", Message("assistant", "3"))).done
         await asyncio.gather(*(cells.close(name) for name in names))
         assert cells.num_episodes == 0
-        assert len(psutil.Process().children()) == 2
+        assert len(children()) == 2
 
     play(story, count=2)
 
@@ -65,14 +79,14 @@ def test_episodes_side_by_side() -> None:
 def test_a_hang_costs_its_own_episode_and_its_process(tool: str) -> None:
     async def story(cells: Cells) -> None:
         await asyncio.gather(cells.reset("bad", TASK), cells.reset("good", TASK))
-        [process] = psutil.Process().children()
+        [process] = children()
         arguments = {"seconds": 600} if tool == "wait" else {}
         with pytest.raises(EnvFault, match=r"step did not return within 0\.5 s"):
             await cells.step("bad", call(tool, **arguments))
         await cells.close("bad")
         assert said(await cells.step("good", call("add", a=1, b=2))) == ["3"], "its sibling goes on"
         await cells.reset("next", TASK)
-        assert len(psutil.Process().children()) == 2, "in a process of its own"
+        assert len(children()) == 2, "in a process of its own"
         await cells.close("good")
         await asyncio.to_thread(process.wait, 5)
         assert said(await cells.step("next", call("add", a=1, b=2))) == ["3"]
@@ -101,7 +115,7 @@ def test_a_siblings_process_is_ended_when_its_time_is_over() -> None:
         await asyncio.sleep(1.5)
         with pytest.raises(EnvFault, match="an episode beside it hung"):
             await cells.step("idle", call("add", a=1, b=2))
-        assert psutil.Process().children() == []
+        assert children() == []
 
     play(story, turn_s=1.0)
 
@@ -167,7 +181,7 @@ def test_a_daemon_dies_with_its_process() -> None:
 def test_processes_end_with_whoever_started_them() -> None:
     async def story(cells: Cells) -> None:
         await cells.reset("e", TASK)
-        [process] = psutil.Process().children()
+        [process] = children()
         cells._cells[0]._writer.close()  # what happens when a host is killed
         await asyncio.to_thread(process.wait, 5)
 

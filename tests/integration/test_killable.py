@@ -21,6 +21,16 @@ DEADLINE_S = 0.5
 TARGET = Path("/tmp/assay-mischief")
 
 
+OTHERS: set[psutil.Process] = set()
+"""What tests before have left running, such as multiprocessing's own processes."""
+
+
+@pytest.fixture(autouse=True)
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = set(psutil.Process().children(recursive=True))
+    monkeypatch.setattr(sys.modules[__name__], "OTHERS", now)
+
+
 @pytest.fixture
 def pool() -> Iterator[HelperPool]:
     pool = HelperPool(MISCHIEF, size=2)
@@ -34,7 +44,7 @@ def mischief_processes() -> list[int]:
     return [
         process.pid
         for process in psutil.Process().children(recursive=True)
-        if process.status() != psutil.STATUS_ZOMBIE
+        if process not in OTHERS and process.status() != psutil.STATUS_ZOMBIE
     ]
 
 
