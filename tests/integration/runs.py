@@ -34,7 +34,7 @@ GONE_S = 180.0
 
 Log = list[dict[str, Any]]
 
-TIMES = ("time", "elapsed_s", "seconds")
+TIMES = ("time", "elapsed_s", "seconds", "generate_s", "env_s")
 
 
 @dataclass(frozen=True)

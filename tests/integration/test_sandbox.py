@@ -36,6 +36,7 @@ SECRET = "canary-3f1b"
 def outcome(code: str) -> str:
     """What it wrote, or the name of the error; fails where it is late or leaves a process."""
     check_isolation()
+    others = _children()  # left running by tests before
     started = time.monotonic()
     try:
         text = run_code(code, LIMITS)
@@ -43,12 +44,16 @@ def outcome(code: str) -> str:
         text = type(error).__name__
     assert time.monotonic() - started < LIMITS.seconds + 1
     deadline = time.monotonic() + 2
-    while (children := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
+    while (children := _children() - others) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not children, f"{code[:60]} left {children}"
     assert SECRET not in text
     assert len(text.encode()) < 2 * LIMITS.output_bytes
     return text
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
 
 
 @pytest.fixture(autouse=True)
