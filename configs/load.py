@@ -336,7 +336,8 @@ def _apply(tree: DictConfig, setting: _Setting) -> None:
             key = ".".join(section[:depth])
             if OmegaConf.select(tree, key) is None:
                 kind = _declared(section[:depth], setting.source)
-                OmegaConf.update(tree, key, kind() if dataclasses.is_dataclass(kind) else {})
+                is_typed = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+                OmegaConf.update(tree, key, kind() if is_typed else {})
         if not is_empty or _declared(setting.path, setting.source) == PluginArgs:
             OmegaConf.update(tree, setting.key, setting.value, merge=False)
     except OmegaConfBaseException as error:

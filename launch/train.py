@@ -51,7 +51,8 @@ from rl.checkpoint import (
 )
 from rl.controller import is_finished
 from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
-from rl.tracking import FileTracker, next_attempt, outside_sinks
+from rl.sinks import outside_sinks
+from rl.tracking import FileTracker, next_attempt
 
 CONFIG = "config.yaml"
 INTERRUPTED = 130
