@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,32 +19,20 @@ from rewards.panel import Panel
 from rewards.routing import Mode, Route
 from rewards.rubric import load_rubric
 from rollout.types import Group, Score, StopReason, Trajectory
+from tests.integration.chat_server import completion, serving
 
 RUBRIC = load_rubric("commentary")
 VERDICT = {"reason": "", "logic": "sound", "depth": "some"}
 KEY = "sk-canary-71c2"
+PATH = "/{mode}/v1/chat/completions"
 DEADLINE_S = 3.0
-
-
-def completion(text: str | None, finish: str = "stop") -> web.Response:
-    message = {"role": "assistant", "content": text}
-    return web.json_response(
-        {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "m",
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": {"prompt_tokens": 50, "completion_tokens": 9, "total_tokens": 59},
-        }
-    )
 
 
 @dataclass
 class Server:
-    """POST /MODE/v1/chat/completions behaves as its mode says."""
+    """What is posted to `PATH` is answered as its mode says."""
 
-    port: int = 0
+    url: str = ""
     hits: Counter[str] = field(default_factory=Counter)
     keys: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[dict[str, object]] = field(default_factory=list)
@@ -116,21 +103,8 @@ class Server:
         request.transport.close()
         return response
 
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[Server]:
-        app = web.Application()
-        app.router.add_post("/{mode}/v1/chat/completions", self.handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.port = runner.addresses[0][1]
-        try:
-            yield self
-        finally:
-            await runner.cleanup()
-
     def judge(self, mode: str) -> Judge:
-        backend = ServerBackend(f"http://127.0.0.1:{self.port}/{mode}/v1", "m", "ASSAY_JUDGE_KEY")
+        backend = ServerBackend(f"{self.url}/{mode}/v1", "m", "ASSAY_JUDGE_KEY")
         return Judge(backend, Limits(deadline_s=DEADLINE_S, attempts=2))
 
 
@@ -178,7 +152,8 @@ EXPECTED = {
 
 def test_each_misbehaviour_ends_as_specified(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> tuple[dict[str, str], float]:
-        async with Server().serving() as server:
+        server = Server()
+        async with serving(PATH, server.handle) as server.url:
             judges = [server.judge(mode) for mode in EXPECTED]  # before any deadline runs
             began = asyncio.get_running_loop().time()
             fates = await asyncio.gather(*map(outcome, judges))
@@ -201,7 +176,8 @@ def test_each_misbehaviour_ends_as_specified(caplog: pytest.LogCaptureFixture) -
 
 def test_a_request_asks_for_the_schema_at_temperature_zero() -> None:
     async def run() -> dict[str, object]:
-        async with Server().serving() as server:
+        server = Server()
+        async with serving(PATH, server.handle) as server.url:
             assert await outcome(server.judge("good")) == "ok"
             return server.bodies[0]
 
@@ -228,7 +204,8 @@ def test_nothing_is_scored_by_a_server_that_misbehaves() -> None:
     )  # fmt: skip
 
     async def run() -> None:
-        async with Server().serving() as server:
+        server = Server()
+        async with serving(PATH, server.handle) as server.url:
             for mode in ("prose", "nan", "down", "redirect", "huge_body", "hang"):
                 panel = Panel(
                     server.judge(mode),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.virtual_time import simulate
 from configs.errors import FaultBudgetSpent, Stopped
 from configs.schema import StageConfig
 from rl.controller import Controller, Progress, capacity
@@ -18,7 +19,7 @@ from rl.evaluate import GroupLost
 from rl.pruning import ADVICE
 from rl.tracking import StepRecord
 from rollout.types import RolloutRequest
-from tests.fakes import GOOD, Decide, Fate, Saves, World, heavy_tailed, make_controller, simulate
+from tests.fakes import GOOD, Decide, Fate, Saves, World, heavy_tailed, make_controller
 
 
 def rl_stage(**fields: Any) -> StageConfig:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from benchmarks.virtual_time import simulate
 from configs.schema import EvaluationConfig
 from envs.finance import FinanceTasks
 from envs.types import TaskSet
 from rl.evaluate import Evaluator, held_out, is_correct
 from rl.tracking import EvaluationRecord
 from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, StopReason
-from tests.fakes import Decide, FakeRollouts, FakeScorer, Fate, NumberedTasks, World, simulate
+from tests.fakes import Decide, FakeRollouts, FakeScorer, Fate, NumberedTasks, World
 
 
 def named(sets: Sequence[TaskSet]) -> dict[str, TaskSet]:

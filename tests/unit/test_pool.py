@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.virtual_time import simulate
 from configs.errors import FaultBudgetSpent, MissingCapability
 from launch.faults import FaultClass, ProcessDied, RequestFailed, WorkerLost
 from launch.pool import Pool
 from launch.states import Limits, State
 from launch.workers import Member, Role
-from tests.fakes import simulate
 
 LIMITS = Limits(restarts=3, probe_every_s=10)
 
