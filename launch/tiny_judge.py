@@ -99,10 +99,19 @@ def prepare_tiny_judge(directory: Path, seed: int, steps: int = STEPS) -> float:
     return time.monotonic() - began
 
 
+def must_be_trained(config: RunConfig, directory: Path) -> bool:
+    """Whether the configuration asks for a tiny judge and none is in `directory`."""
+    return _asked_for(config) and not (directory / "config.json").exists()
+
+
+def _asked_for(config: RunConfig) -> bool:
+    return config.reward.judge.get("model") == GRADED and asks_anyone(config.reward)
+
+
 def with_judge(config: RunConfig, directory: Path) -> tuple[RunConfig, float]:
     """The configuration with a tiny judge in `directory`, where it asks for one, and the seconds
     that its training took. Raises as `prepare_tiny_judge` does."""
-    if config.reward.judge.get("model") != GRADED or not asks_anyone(config.reward):
+    if not _asked_for(config):
         return config, 0.0
     seconds = prepare_tiny_judge(directory.resolve(), config.seed)
     judge = {**config.reward.judge, "model": str(directory.resolve())}

@@ -19,8 +19,7 @@ FIRST_DAY = date(2019, 1, 1)
 NUM_DAYS = 1300  # Mondays to Fridays: five years
 NUM_SHARES = 200
 TENORS = (1, 2, 3, 5, 7, 10)
-CONSONANTS, VOWELS = "BCDFGHKLMNPRSTVZ", "AEIOU"
-NUM_TICKERS = len(CONSONANTS) ** 2 * len(VOWELS) ** 2
+FIRST_CODE, NUM_CODES = 1000, 9000
 
 
 @cache
@@ -29,15 +28,11 @@ def trading_days() -> tuple[date, ...]:
     return tuple([day for day in days if day.weekday() < 5][:NUM_DAYS])
 
 
-def ticker(split: str, seed: int, number: int) -> str:
-    """Share `number` of a market, such as "KORA". No ticker of one split is one of the other."""
-    rank = permute(number, NUM_TICKERS // len(SPLITS), key_of("tickers", seed))
-    rank = rank * len(SPLITS) + SPLITS.index(split)
-    letters = ""
-    for alphabet in (VOWELS, CONSONANTS, VOWELS, CONSONANTS):
-        rank, letter = divmod(rank, len(alphabet))
-        letters = alphabet[letter] + letters
-    return letters
+def code(split: str, seed: int, number: int) -> str:
+    """Share `number` of a market, four digits as in Tokyo and Hong Kong. No code of one split is
+    one of the other."""
+    rank = permute(number, NUM_CODES // len(SPLITS), key_of("codes", seed))
+    return str(FIRST_CODE + rank * len(SPLITS) + SPLITS.index(split))
 
 
 @cache
@@ -60,13 +55,11 @@ class Market:
     seed: int
     shares: tuple[str, ...]
 
-    def price(self, ticker: str, date: str) -> str:
+    def price(self, share: str, date: str) -> str:
         """Closing price of a share on a day such as 2021-03-05."""
-        if ticker not in self.shares:
-            raise ValueError(
-                f"no share {ticker!r:.20}; tickers have four letters, as {self.shares[0]}"
-            )
-        cents = closing_prices(self.split, self.seed, ticker)[_day_number(date)]
+        if share not in self.shares:
+            raise ValueError(f"no share {share!r:.20}; codes have four digits, as {self.shares[0]}")
+        cents = closing_prices(self.split, self.seed, share)[_day_number(date)]
         return f"{cents / 100:.2f}"
 
     def rate(self, date: str, years: int) -> str:
@@ -95,7 +88,7 @@ def _day_number(text: str) -> int:
 
 @cache
 def market(split: str, seed: int) -> Market:
-    return Market(split, seed, tuple(ticker(split, seed, n) for n in range(NUM_SHARES)))
+    return Market(split, seed, tuple(code(split, seed, n) for n in range(NUM_SHARES)))
 
 
 def open_episode(task: Task) -> Env:
@@ -152,8 +145,8 @@ class Ask:
 
 def _price(world: Market, draws: Draws) -> Ask:
     share, day = draws.choice(world.shares), _day(draws)
-    prompt = f"What was the price of {share} on {day}?"
-    return Ask(prompt, world.price(share, day), [[call("price", ticker=share, date=day)]])
+    prompt = f"What was the price of share {share} on {day}?"
+    return Ask(prompt, world.price(share, day), [[call("price", share=share, date=day)]])
 
 
 def _return(world: Market, draws: Draws) -> Ask:
@@ -162,8 +155,8 @@ def _return(world: Market, draws: Draws) -> Ask:
     first, last = sorted((_written(one), _written((one + step) % NUM_DAYS)))
     old, new = world.price(share, first), world.price(share, last)
     expression = f"round(({new} - {old}) / {old} * 100, 2)"
-    prompt = f"By what percentage did the price of {share} change from {first} to {last}?"
-    looked_up = [call("price", ticker=share, date=day) for day in (first, last)]
+    prompt = f"By what percentage did the price of share {share} change from {first} to {last}?"
+    looked_up = [call("price", share=share, date=day) for day in (first, last)]
     turns = [looked_up, [call("calculate", expression=expression)]]
     return Ask(prompt, f"{calculate(expression)}%", turns, "percent")
 
@@ -236,12 +229,12 @@ def _holding(world: Market, draws: Draws) -> Ask:
     price = world.price(share, day)
     cost = calculate(f"{count} * {price}")
     prompt = (
-        f"{count} shares of {share} were bought at the closing price of {day}. What are they worth "
+        f"{count} of share {share} were bought at the closing price of {day}. What are they worth "
         f"after {years} years if they gain {growth} % a year?"
     )
     grown: dict[str, Any] = {"amount": float(cost), "rate_percent": growth, "years": years}
     turns = [
-        [call("price", ticker=share, date=day)],
+        [call("price", share=share, date=day)],
         [call("calculate", expression=f"{count} * {price}")],
         [call("future_value", **grown)],
     ]

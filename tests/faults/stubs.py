@@ -125,3 +125,10 @@ class Parity:
 
     def check_gold(self, task: Task) -> None:
         return None
+
+
+class AllRight(Parity):
+    """A verifier that every answer satisfies."""
+
+    def __call__(self, trajectory: Trajectory) -> Score:
+        return Score(1.0)

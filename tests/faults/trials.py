@@ -68,17 +68,21 @@ class Learner:
     batches: list[list[list[int]]] = field(default_factory=list)
     may_step: asyncio.Event = field(default_factory=asyncio.Event)
     waits: bool = False
+    skips: frozenset[int] = frozenset()
+    """Calls in which the gradient is not finite: the weights stay as they are."""
 
     async def step(self, batch: Batch) -> StepResult:
         self.waits = True
         await self.may_step.wait()
         self.waits = False
         await asyncio.sleep(self.step_s)
-        self.weights += 1
+        skipped = len(self.batches) in self.skips
+        self.weights += not skipped
         self.batches.append([sample.token_ids.tolist() for sample in batch.samples])
         return StepResult(
-            loss=0.0, grad_norm=1.0, num_tokens=1, num_micro_batches=1, token_budget=1,
-            learning_rate=batch.learning_rate, metrics={"policy/mismatch_kl": 0.0},
+            loss=0.0, grad_norm=float("inf") if skipped else 1.0, num_tokens=1,
+            num_micro_batches=1, token_budget=1, learning_rate=batch.learning_rate,
+            metrics={"policy/mismatch_kl": 0.0}, skipped=int(skipped),
         )  # fmt: skip
 
     async def write_weights(self, directory: Path) -> None:
@@ -228,7 +232,7 @@ async def _run(
         raise errors.exceptions[0] from None
     finally:
         trial.seconds = time.monotonic() - started
-        await asyncio.gather(stop_engines(rollouts), rewards.pool.close())
+        await asyncio.gather(stop_engines(rollouts), rewards.close())
     return trial
 
 

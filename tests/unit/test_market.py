@@ -11,8 +11,8 @@ from envs.simulated.market import (
     NUM_DAYS,
     MarketTasks,
     closing_prices,
+    code,
     market,
-    ticker,
     trading_days,
 )
 from envs.tool_demonstrations import play
@@ -75,7 +75,7 @@ def test_the_market_is_the_same_for_ever_and_its_splits_share_nothing() -> None:
     assert len(set(world.shares)) == len(world.shares)
     assert len({*trading_days()}) == NUM_DAYS
     assert not set(world.shares) & set(market("heldout", 5).shares)
-    assert ticker("train", 0, 0) == world.shares[0]
+    assert code("train", 0, 0) == world.shares[0]
     share, days = world.shares[3], trading_days()
     shown = [world.price(share, day.isoformat()) for day in days[::97]]
     cents = closing_prices("train", 0, share)[::97]
@@ -86,12 +86,12 @@ def test_the_market_is_the_same_for_ever_and_its_splits_share_nothing() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"ticker": "XXXX", "date": "2021-03-05"},
-        {"ticker": "../../etc/passwd", "date": "2021-03-05"},
-        {"ticker": "?", "date": "2021-03-06"},
-        {"ticker": "?", "date": "1990-01-01"},
-        {"ticker": "?", "date": "2021-02-31"},
-        {"ticker": "?", "date": "yesterday"},
+        {"share": "XXXX", "date": "2021-03-05"},
+        {"share": "../../etc/passwd", "date": "2021-03-05"},
+        {"share": "?", "date": "2021-03-06"},
+        {"share": "?", "date": "1990-01-01"},
+        {"share": "?", "date": "2021-02-31"},
+        {"share": "?", "date": "yesterday"},
     ],
 )
 def test_a_wrong_look_up_says_what_is_wrong(arguments: dict[str, str]) -> None:

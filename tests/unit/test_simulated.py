@@ -166,7 +166,7 @@ def test_paths_are_refused_wherever_a_name_is_asked_for(assay_data: Path) -> Non
     assert len(payloads) > 4
     asked = {
         "documents": ("read", "document", {}),
-        "market": ("price", "ticker", {"date": "2021-03-05"}),
+        "market": ("price", "share", {"date": "2021-03-05"}),
         "accounts": ("client", "name", {}),
     }
     for name, (tool, argument, more) in asked.items():

@@ -80,7 +80,7 @@ def test_the_table() -> None:
 
 @pytest.mark.parametrize(
     ("preset", "arms", "problem"),
-    [("quickstart", ["rule"], "asks a judge"), ("general", ["rules"], "unknown arm 'rules'")],
+    [("curriculum_mix", ["rule"], "asks a judge"), ("general", ["rules"], "unknown arm 'rules'")],
 )
 def test_what_cannot_be_compared(
     preset: str, arms: list[str], problem: str, tmp_path: Path
