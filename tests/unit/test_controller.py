@@ -52,7 +52,6 @@ def stages(draw: st.DrawFn) -> StageConfig:
     )
 
 
-@settings(deadline=None)
 @given(
     stage=stages(),
     seed=st.integers(0, 2**32),
@@ -300,7 +299,7 @@ def identity(request: RolloutRequest) -> tuple[Any, ...]:
     return request.task.id, request.seeds, request.thinking
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(stage=stages(), seed=st.integers(0, 2**32), cut=st.integers(1, 7))
 def test_a_resumed_run_asks_for_what_the_uninterrupted_one_does(
     stage: StageConfig, seed: int, cut: int
