@@ -4,6 +4,8 @@
 one rubric and nothing else. It is trained in a process of its own before the run's fleets start:
 
     python -m launch.tiny_judge DIRECTORY SEED STEPS
+
+which ends with its standard input, so that none is left behind by a run that is killed.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -89,13 +92,19 @@ def prepare_tiny_judge(directory: Path, seed: int, steps: int = STEPS) -> float:
         "OMP_WAIT_POLICY": "PASSIVE",
         "DS_ACCELERATOR": deepspeed_accelerator(),
     }
-    with log.open("w") as output:
-        ended = subprocess.run(
-            command, stdout=output, stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False,
-            env=environment,
-        )  # fmt: skip
-    if ended.returncode:
-        raise FaultBudgetSpent(f"the judge could not be trained (exit {ended.returncode}): {log}")
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment
+        ) as training,
+    ):
+        try:
+            failure = training.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            training.kill()
+            failure = f"after {TIMEOUT_S:g} s"
+    if failure:
+        raise FaultBudgetSpent(f"the judge could not be trained (exit {failure}): {log}")
     return time.monotonic() - began
 
 
@@ -167,5 +176,12 @@ def _texts(lessons: Lessons) -> Iterator[str]:
         yield from (lesson.task.prompt[-1].content, lesson.reply)
 
 
+def _end_with_parent() -> None:
+    """Nobody else holds the other end of the standard input."""
+    os.read(0, 1)  # not sys.stdin, whose lock the interpreter needs when it ends
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     train(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
