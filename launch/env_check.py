@@ -112,8 +112,8 @@ class Examination:
         for task in tasks:
             if is_plain(task):
                 raise Broken(f"task {task.id}: its env {task.env!r} is no import path")
-        prompts = {task.prompt for task in tasks}
-        shared = [t.id for t in _spread(held_out, self.num_tasks) if t.prompt in prompts]
+        trained = [_asked(task) for task in tasks]
+        shared = [t.id for t in _spread(held_out, self.num_tasks) if _asked(t) in trained]
         if shared:
             raise Broken(f"held-out task {shared[0]} is asked in training, too")
         return tasks
@@ -295,6 +295,11 @@ def _spread(tasks: TaskSet, count: int) -> list[Task]:
     """`count` tasks evenly over a set; all of a smaller one."""
     count = min(count, len(tasks))
     return [tasks[i * len(tasks) // count] for i in range(count)]
+
+
+def _asked(task: Task) -> tuple[object, ...]:
+    """What makes a task: metadata, too, since one prompt may be asked of many worlds."""
+    return task.prompt, task.answer, task.metadata
 
 
 def _timeless(step: Step) -> Step:

@@ -135,6 +135,18 @@ class Overlaps(OneTask):
         super().__init__()
 
 
+class Dice:
+    """A plain object with a world for each seed."""
+
+    def reset(self, seed: int) -> str:
+        self.pips = 1 + seed % 6
+        return "A die was thrown."
+
+    def look(self) -> int:
+        """See the die."""
+        return self.pips
+
+
 class Changes(OneTask):
     ENV = "tests.integration.environments:Clock"
 

@@ -28,6 +28,13 @@ def test_an_environment_that_keeps_its_promises() -> None:
     assert broken_promises("OneTask") == {}
 
 
+def test_worlds_that_are_told_apart_by_their_seed_are_different_tasks() -> None:
+    findings = examine("object", {"factory": f"{HERE}:Dice", "size": 4}, num_tasks=2)
+    problems = {finding.promise: finding.problem for finding in findings}
+    assert problems["tasks are the same for ever, and splits are apart"] == ""
+    assert problems["the same calls bring the same replies"] == ""
+
+
 @pytest.mark.parametrize(
     ("name", "promise", "problem"),
     [

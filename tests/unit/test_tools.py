@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError
+from envs.draws import SPLITS
 from envs.tool_demonstrations import play
 from envs.tool_schema import make_tool, tool_of
 from envs.tools import CallError, Limits, ToolEnv, ToolUnavailable, bounded_text, gold_episode
@@ -331,6 +332,8 @@ def test_the_example_of_the_docs_works(monkeypatch: pytest.MonkeyPatch) -> None:
     assert steps[-1].done
     assert steps[-1].reward == 1.0
     assert play(task, [Message("assistant", "")])[-1].reward == 0.0
+    asked = [{tasks[i].prompt for i in range(50)} for tasks in map(package.DeskTasks, SPLITS)]
+    assert not set.intersection(*asked)
 
 
 def test_the_gold_episode_is_what_metadata_says() -> None:
