@@ -57,7 +57,7 @@ def check(
     from launch.env_check import examine
     from launch.env_play import read_arguments
 
-    findings = examine(name, read_arguments(" ".join(arguments or [])), tasks)
+    findings = examine(name, read_arguments(arguments or []), tasks)
     for finding in findings:
         state = "no " if finding.problem else "yes"
         detail = finding.problem or finding.detail
@@ -78,7 +78,7 @@ def play(
     from launch.env_check import loader
     from launch.env_play import play, read_arguments
 
-    tasks = loader(name, read_arguments(" ".join(arguments or [])))(split)
+    tasks = loader(name, read_arguments(arguments or []))(split)
     if index >= len(tasks):
         raise ConfigError(f"{name} has {len(tasks)} tasks: --index is at most {len(tasks) - 1}")
     try:

@@ -54,29 +54,34 @@ def _read(line: str, tools: Sequence[ToolSpec], say: Say) -> Message | None:
     name, _, rest = line.strip().partition(" ")
     if name not in {tool.name for tool in tools}:
         return Message("assistant", line)
+    words = [rest] if rest.lstrip().startswith("{") else rest.split()
     try:
-        return Message("assistant", "", (ToolCall(name, read_arguments(rest)),))
+        return Message("assistant", "", (ToolCall(name, read_arguments(words)),))
     except ConfigError as error:
         say(str(error))
         return None
 
 
-def read_arguments(text: str) -> dict[str, object]:
-    """Arguments as JSON, or as name=value, a value being JSON where it is, else text.
+def read_arguments(words: Sequence[str]) -> dict[str, object]:
+    """Arguments as one JSON object, or as words name=value, a value being JSON where it is, else
+    text.
 
-    Example: `read_arguments("a=384 unit=EUR")` is {"a": 384, "unit": "EUR"}. Raises ConfigError.
+    Example: `read_arguments(["a=384", "unit=EUR"])` is {"a": 384, "unit": "EUR"}. Raises
+    ConfigError.
     """
-    if text.lstrip().startswith("{"):
+    if words and words[0].lstrip().startswith("{"):
         try:
-            given: dict[str, object] = json.loads(text)
+            given: dict[str, object] = json.loads(" ".join(words))
             return given
         except ValueError as error:
             raise ConfigError(f"not JSON: {error}") from error
     arguments: dict[str, object] = {}
-    for part in text.split():
-        name, equals, value = part.partition("=")
+    for word in words:
+        name, equals, value = word.partition("=")
         if not equals or not name:
-            raise ConfigError(f"{part!r} is not name=value; a value with spaces needs JSON")
+            raise ConfigError(
+                f"{word!r} is not name=value; one with spaces is quoted for a shell, else JSON"
+            )
         try:
             arguments[name] = json.loads(value)
         except ValueError:

@@ -76,13 +76,13 @@ def test_a_person_plays() -> None:
 
 
 def test_arguments_as_they_are_typed() -> None:
-    assert read_arguments("a=384 unit=EUR levels=[1,2]") == {
-        **{"a": 384, "unit": "EUR", "levels": [1, 2]}
+    assert read_arguments(["a=384", "unit=EUR", "levels=[1, 2]", "command=python server.py"]) == {
+        **{"a": 384, "unit": "EUR", "levels": [1, 2], "command": "python server.py"}
     }
-    assert read_arguments('{"a": "b c"}') == {"a": "b c"}
-    assert read_arguments("") == {}
+    assert read_arguments(['{"a": "b c"}']) == {"a": "b c"}
+    assert read_arguments([]) == {}
     with pytest.raises(ConfigError, match="is not name=value"):
-        read_arguments("x")
+        read_arguments(["x"])
 
 
 @pytest.mark.parametrize("name", ["Rates", "calculator", "json", "class", "../x", "ümlaut"])
