@@ -65,7 +65,7 @@ def _check(expression: str) -> None:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None or "\n" in match[0] or "\r" in match[0]:
-            found = text[position : position + 12].strip()
+            found = text[position : position + 12].strip(" ")
             hint = "; for 5 % write 5/100" if "%" in found else ""
             raise ValueError(f"cannot read {found!a}: numbers, + - * / ** ( ) and functions{hint}")
         if match["name"] and match["name"] not in FUNCTIONS:
@@ -96,7 +96,7 @@ def _written(value: object) -> str:
         raise ValueError("not a calculation")
     if isinstance(value, int):
         return str(value)
-    text = f"{value:.{SIGNIFICANT_DIGITS}g}"
+    text = f"{value + 0.0:.{SIGNIFICANT_DIGITS}g}"  # -0.0 + 0.0 is 0.0
     return f"{Decimal(text):f}" if 1e-9 <= abs(value) < 1e21 else text
 
 

@@ -136,7 +136,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bytes):
         return f"[{len(value)} bytes]"
     if isinstance(value, float):
-        return f"{value:.12g}"
+        return f"{value + 0.0:.12g}"  # -0.0 + 0.0 is 0.0
     text = str(value)[:MAX_CELL_CHARS]
     return "".join(char if char.isprintable() else " " for char in text)
 
