@@ -62,7 +62,9 @@ class Cell:
             async with asyncio.timeout(START_S):
                 await reader.readexactly(len(READY))
         except (TimeoutError, asyncio.IncompleteReadError) as error:
-            process.kill()
+            cell._writer.close()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                process.kill()
             raise EnvFault("the process that is to play it does not start") from error
         cell._reading = asyncio.create_task(cell._read(reader))
         return cell

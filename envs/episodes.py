@@ -181,5 +181,5 @@ class ThreadEpisodes:
             raise EnvFault(f"it did not answer within {seconds:g} s")
         try:
             return running.result()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plug-in may even call sys.exit
             raise fault_of(error) from error

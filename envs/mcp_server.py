@@ -95,6 +95,7 @@ class Server:
         try:
             self._specs = in_loop(self._open(), CONNECT_S)
         except TimeoutError:
+            loop().call_soon_threadsafe(self._holding.cancel)  # which ends what was started
             raise ServerGone(f"MCP server {self._name}: no answer within {CONNECT_S:g} s") from None
 
     @property

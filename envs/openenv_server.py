@@ -200,9 +200,10 @@ def opened(
         session = Session(settings)
         try:
             return session, session.ask("reset", given)
-        except Refused as refused:
+        except OpenEnvFault as fault:
             session.close()
-            if refused.code != FULL or time.monotonic() > until:
+            full = isinstance(fault, Refused) and fault.code == FULL
+            if not full or time.monotonic() > until:
                 raise
         time.sleep(FULL_POLL_S)
 

@@ -94,7 +94,8 @@ class EnvHost:
         await self._cells.reset("probe", PROBE)
         await self._cells.close("probe")
         for episode in self._idle_for(self._deadlines.rollout_s):
-            await self.close(episode)
+            with contextlib.suppress(EnvFault):  # nobody is left to be told, and the host is well
+                await self.close(episode)
 
     async def stop(self) -> None:
         """Let the episodes that are under way come to their end."""

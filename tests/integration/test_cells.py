@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from envs.cells import Cells
-from envs.episodes import Deadlines, EnvFault
+from envs.episodes import Deadlines, EnvFault, ThreadEpisodes
 from envs.types import Message, Step, Task, ToolCall
 
 TASK = Task("t/1", "tests.integration.environments:Tools", (Message("user", "Go."),), "")
@@ -197,3 +197,23 @@ def test_a_tool_that_is_taken_is_waited_for() -> None:
         assert 0.6 <= time.monotonic() - started < 1.1, "two at a time, and waiting is no hanging"
 
     play(story, wait=2)
+
+
+def test_in_threads_a_tool_that_asks_the_interpreter_to_end_is_a_fault() -> None:
+    async def main() -> None:
+        episodes = ThreadEpisodes()
+        await episodes.reset("e", TASK)
+        with pytest.raises(EnvFault, match="SystemExit"):
+            await episodes.step("e", call("leave"))
+        await episodes.close("e")
+
+    asyncio.run(main())
+
+
+def test_a_process_that_cannot_start_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(cells: Cells) -> None:
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(EnvFault, match="does not start"):
+            await cells.reset("e", TASK)
+
+    play(story)

@@ -77,6 +77,18 @@ def test_a_server_of_its_own_for_each_episode() -> None:
         time.sleep(0.05)
 
 
+def test_a_server_that_never_answers_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envs.mcp_server.CONNECT_S", 0.5)
+    mute = "import time; time.sleep(600)"
+    before = set(psutil.Process().children())
+    with pytest.raises(ServerGone, match="no answer within"):
+        McpEnv().reset(load_mcp([sys.executable, "-c", mute], size=1)[0])
+    deadline = time.monotonic() + 20
+    while set(psutil.Process().children()) - before:
+        assert time.monotonic() < deadline, "it was left behind"
+        time.sleep(0.1)
+
+
 def test_a_server_over_http() -> None:
     port = free_port("127.0.0.1")
     task = load_mcp(url=f"http://127.0.0.1:{port}/mcp", size=1)[0]
