@@ -48,7 +48,8 @@ class SqlTool:
     ) -> None:
         if not fds and not os.path.isfile(path):
             raise DataError(f"{path}: no such file; give the path of an SQLite database")
-        self._pool = HelperPool(HELPER, (path, *tables), fds)
+        where = path if fds else os.path.abspath(path)  # helpers work in another folder
+        self._pool = HelperPool(HELPER, (where, *tables), fds)
         plain = tool_of(self.query)
         description = f"{plain.spec.description} {about}".strip()
         self.tool = replace(plain, spec=replace(plain.spec, description=description))

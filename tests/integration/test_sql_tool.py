@@ -143,6 +143,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         SqlTool(str(tmp_path / "none.sqlite"), ("fin",))
 
 
+def test_a_path_may_be_relative(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(database.parent)
+    tool = SqlTool(database.name, ("fin",))
+    assert tool.query("SELECT count(*) > 0 FROM fin") == "1"
+    tool.close()
+
+
 def test_gold_queries_give_the_gold_answers() -> None:
     for split in ("train", "heldout"):
         tasks = SqlTasks(split, levels=(1, 2, 3, 4), size=70)
