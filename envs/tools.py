@@ -31,7 +31,7 @@ class CallError(StrEnum):
     TOO_LARGE = "too_large"  # arguments too long, too deep, or a number out of range
     TOO_MANY_CALLS = "too_many_calls"
     REFUSED = "refused"  # well-formed, but the tool says no: it raised ValueError and the like
-    DEADLINE = "deadline"  # the tool's work was ended at its deadline
+    DEADLINE = "deadline"  # the work was ended at its deadline, or no time was left to begin it
     FAILED = "failed"  # the tool was unavailable, through no fault of the policy
 
 
