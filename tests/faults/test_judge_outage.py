@@ -1,4 +1,4 @@
-"""A judge that is down for a while, and for good, in the middle of a run of real actors.
+"""A judge that is down for a while, or for good, or misbehaves, in a run of real actors.
 
 Of two task sets the rules score one, the judge behind an HTTP server the other.
 """
@@ -23,8 +23,8 @@ from rl.curriculum import Mixture
 from rl.jsonl import read_log
 from rl.provenance import Fingerprints
 from tests.fakes import NumberedTasks
-from tests.faults.judge_server import JudgeServer, judge_server
 from tests.faults.trials import Attempt, Trial, mixed, play, small_cluster
+from tests.scripted_judge import ScriptedJudge, judge_server
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -43,7 +43,7 @@ def ray_cluster() -> Iterator[None]:
 
 
 @pytest.fixture
-def server() -> Iterator[JudgeServer]:
+def server() -> Iterator[ScriptedJudge]:
     with judge_server() as server:
         yield server
 
@@ -59,11 +59,11 @@ def two_kinds() -> Mixture[Task]:
     return mixed(Kind(100, RULED), Kind(100, JUDGED))
 
 
-def rewards_by(server: JudgeServer, limit: float) -> RewardConfig:
+def rewards_by(server: ScriptedJudge, limit: float) -> RewardConfig:
     return RewardConfig(
         verifier="tests.faults.stubs:Parity",
         routes={JUDGED: {"mode": "judge", "rubric": "commentary"}},
-        judge={"url": server.url, "model": "m", "deadline_s": 2.0, "attempts": 2},
+        judge={"url": server.url(), "model": "m", "deadline_s": 2.0, "attempts": 2},
         max_no_verdict=limit,
     )
 
@@ -89,7 +89,7 @@ def trained(trial: Trial, kind: str) -> list[tuple[Any, ...]]:
     "stage", [pytest.param(IN_STEP, marks=pytest.mark.brief), {"max_staleness": 1}]
 )
 def test_f20_a_judge_that_is_down_for_a_while(
-    stage: dict[str, Any], tmp_path: Path, server: JudgeServer
+    stage: dict[str, Any], tmp_path: Path, server: ScriptedJudge
 ) -> None:
     config = {"reward": rewards_by(server, limit=1.0), "steps": STEPS, **stage}
     calm = play(tmp_path / "calm", attempt=Attempt(two_kinds()), **config)
@@ -97,9 +97,9 @@ def test_f20_a_judge_that_is_down_for_a_while(
 
     async def outage(trial: Trial) -> None:
         await trial.until(lambda: trial.controller.step >= 3, "three steps")
-        server.down = True
+        server.script = ["down"]
         await trial.until(lambda: trial.controller.step >= 6, "training beside the outage")
-        server.down = False
+        server.script = ["good"]
         trial.learner.step_s = 1.0  # the circuit has some seconds to close in
 
     struck = play(tmp_path / "struck", outage, attempt=Attempt(two_kinds()), **config)
@@ -142,7 +142,7 @@ class Checkpoints:
         )  # fmt: skip
 
 
-def test_f20_a_judge_that_stays_down(tmp_path: Path, server: JudgeServer) -> None:
+def test_f20_a_judge_that_stays_down(tmp_path: Path, server: ScriptedJudge) -> None:
     save, seen = Checkpoints(tmp_path / "checkpoints"), []
     config = {
         "reward": rewards_by(server, limit=0.5), "steps": STEPS, "max_empty_steps": 4, **IN_STEP
@@ -151,7 +151,7 @@ def test_f20_a_judge_that_stays_down(tmp_path: Path, server: JudgeServer) -> Non
     async def outage(trial: Trial) -> None:
         seen.append(trial)
         await trial.until(lambda: trial.controller.step >= 3, "three steps")
-        server.down = True
+        server.script = ["down"]
 
     what = "the judged samples of the last 4 steps have no verdict, .*most often: judge: "
     why = "down: for .*unreachable, status 503; mend that and continue with --resume"
@@ -163,7 +163,7 @@ def test_f20_a_judge_that_stays_down(tmp_path: Path, server: JudgeServer) -> Non
     assert state.step == seen[0].controller.step <= 3 + 4
     assert (checkpoint.path / "model.txt").read_text() == str(state.policy_version)
 
-    server.down = False
+    server.script = ["good"]
     again = {
         "step": state.step, "policy_version": state.policy_version,
         "curriculum": state.curriculum, "ledger": state.ledger, "label_weights": {},
@@ -173,3 +173,25 @@ def test_f20_a_judge_that_stays_down(tmp_path: Path, server: JudgeServer) -> Non
     calm = play(tmp_path / "calm", attempt=Attempt(two_kinds()), **config)
     for kind in (RULED, JUDGED):
         assert trained(resumed, kind) == [s for s in trained(calm, kind) if s[0] > state.step]
+
+
+MISBEHAVIOUR = (
+    "good", "limited", "broken", "hang", "drip", "cut", "cut_verdict", "nan", "huge_number",
+    "prose", "redirect", "huge_body",
+)  # fmt: skip
+
+
+def test_f17_to_f21_a_server_that_misbehaves_in_every_way(
+    tmp_path: Path, server: ScriptedJudge
+) -> None:
+    server.script = MISBEHAVIOUR
+    config = {"reward": rewards_by(server, limit=1.0), "steps": STEPS, **IN_STEP}
+    struck = play(tmp_path / "struck", attempt=Attempt(two_kinds()), **config)
+    assert all(server.hits[mode] for mode in MISBEHAVIOUR), "each had its turn"
+    judged = samples(struck, JUDGED)
+    assert {s["reward"] for s in judged if not s["reason"].startswith("too_short")} == {None, 0.75}
+    assert all(step["group/trained"] >= 1 for step in struck.steps())
+    assert struck.events("fault") == []
+    server.script = ["good"]
+    calm = play(tmp_path / "calm", attempt=Attempt(two_kinds()), **config)
+    assert trained(struck, RULED) == trained(calm, RULED)

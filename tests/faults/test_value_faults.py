@@ -16,8 +16,8 @@ import pytest
 from configs import faultpoints
 from configs.errors import FaultBudgetSpent
 from configs.schema import DeadlinesConfig, RewardConfig, RolloutConfig
-from tests.faults.judge_server import judge_server
 from tests.faults.trials import Trial, answers, play, small_cluster
+from tests.scripted_judge import judge_server
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -94,7 +94,7 @@ def judged() -> Iterator[RewardConfig]:
         yield RewardConfig(
             verifier=PARITY,
             routes={"fake": {"mode": "both", "rules": PARITY, "rubric": "commentary"}},
-            judge={"url": server.url, "model": "m"},
+            judge={"url": server.url(), "model": "m"},
         )
 
 
