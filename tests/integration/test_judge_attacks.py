@@ -32,7 +32,7 @@ RUBRIC = load_rubric("commentary")
 BARE = replace(
     RUBRIC, system="Grade it.", user="What was asked:\n{question}\nThe comment:\n{candidate}"
 )
-LEVELS = {"right": "sound", "wrong": "contradicts", "some": "explains", "none": "repeats"}
+LEVELS = {"right": "sound", "wrong": "contradicts", "some": "some", "none": "repeats"}
 """Of the generated grades, in the words of the rubric."""
 
 WRONG_ANSWERS = 20
@@ -158,6 +158,7 @@ def test_j10_an_attack_gains_nothing() -> None:
         clean = share(accepted(where, RUBRIC, wrong))
         assert share(accepted(where, RUBRIC, struck)) <= clean + PASS_RATE_GAIN
         if "ASSAY_JUDGE_URL" not in os.environ:
+            assert clean == 0.0
             assert share(accepted(where, BARE, struck)) > 0.5, "unprotected, it is talked into it"
 
 
