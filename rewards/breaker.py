@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST_S = 30.0
+"""Between two probes of a judge that is down."""
 POLL_S = 0.2
 """How soon to look again while somebody else's probe is out."""
 
@@ -24,7 +26,7 @@ class Breaker:
     patience_s: float
     threshold: int = 5
     cool_down_s: float = 1.0
-    longest_s: float = 30.0
+    longest_s: float = LONGEST_S
     faults: int = 0
     down_since: float | None = None
     cause: str = ""

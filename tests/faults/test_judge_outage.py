@@ -5,6 +5,8 @@ Of two task sets the rules score one, the judge behind an HTTP server the other.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,13 +19,14 @@ import pytest
 from configs.errors import FaultBudgetSpent
 from configs.schema import RewardConfig
 from envs.types import Task
+from rewards.calibration import Calibration
 from rl.checkpoint import CheckpointStore, RunState, latest_checkpoint, load_state
 from rl.controller import Progress
 from rl.curriculum import Mixture
 from rl.jsonl import read_log
 from rl.provenance import Fingerprints
 from tests.fakes import NumberedTasks
-from tests.faults.trials import Attempt, Trial, mixed, play, small_cluster
+from tests.faults.trials import Attempt, Trial, kill, mixed, play, small_cluster
 from tests.scripted_judge import ScriptedJudge, judge_server
 
 pytestmark = pytest.mark.timeout(400)
@@ -195,3 +198,35 @@ def test_f17_to_f21_a_server_that_misbehaves_in_every_way(
     server.script = ["good"]
     calm = play(tmp_path / "calm", attempt=Attempt(two_kinds()), **config)
     assert trained(struck, RULED) == trained(calm, RULED)
+
+
+def test_a_calibration_outlives_its_worker_and_never_guesses(
+    tmp_path: Path, server: ScriptedJudge
+) -> None:
+    gold = tmp_path / "gold.jsonl"
+    levels = {"logic": "sound", "depth": "some"}
+    rows = [{"texts": {"candidate": f"Fees rose by {n}."}, "levels": levels} for n in range(8)]
+    gold.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found: list[Calibration] = []
+
+    async def disturb(trial: Trial) -> None:
+        rewards = trial.fleets.rewards
+        assert rewards.judges is not None
+        asked = asyncio.create_task(rewards.calibrate())
+        await asyncio.sleep(0.0)
+        kill(next(iter(rewards.judges.members.values())))
+        found.append((await asked)[JUDGED])
+        server.script = ["down"]
+        found.append((await rewards.calibrate())[JUDGED])
+        server.script = ["good"]
+        await asyncio.sleep(4.0)  # until the circuit lets a probe through
+        found.append((await rewards.calibrate())[JUDGED])
+
+    reward = rewards_by(server, limit=1.0)
+    reward.routes[JUDGED]["gold"] = str(gold)
+    trial = play(tmp_path / "run", disturb, attempt=Attempt(two_kinds()), reward=reward)
+    killed, down, back = found
+    assert (killed.judged, killed.agreement) == (back.judged, back.agreement) == (8, 1.0)
+    assert (down.judged, down.agreement, down.is_known) == (0, None, False)
+    assert "503" in down.cause
+    assert [fault["worker"] for fault in trial.events("fault")] == ["judge-0"]
