@@ -17,7 +17,8 @@ from envs.finance.general import GradedComments
 from envs.types import Message
 from launch import calibrating
 from launch.calibrating import Calibrator
-from launch.tiny_judge import Lessons, gold_set
+from launch.gold import gold_set
+from launch.tiny_judge import Lessons
 from rewards.calibration import (
     NOT_ASKED,
     Calibration,
