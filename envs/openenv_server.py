@@ -32,6 +32,9 @@ from envs.types import Message, Step, Task, ToolSpec
 CONNECT_S = 10.0
 MAX_MESSAGE_BYTES = 4 * 1024**2
 FULL = "CAPACITY_REACHED"
+REFUSALS = ("VALIDATION_ERROR", "EXECUTION_ERROR")
+"""What an action is answered with that is of the wrong form, or that the environment breaks at: the
+policy's doing, for all that can be known, and so no way to end a sample without a verdict."""
 FULL_POLL_S = 0.2
 
 
@@ -144,7 +147,7 @@ class Session:
             raise OpenEnvFault(f"OpenEnv server {self._url} answered without data")
         if answer.get("type") == "error":
             problem = f"{content.get('message')} {text_of(content.get('errors'))}".strip()
-            if kind == "step" and content.get("code") == "VALIDATION_ERROR":
+            if kind == "step" and content.get("code") in REFUSALS:
                 raise ValueError(problem)
             raise Refused(str(content.get("code")), f"OpenEnv server {self._url}: {problem}")
         return content

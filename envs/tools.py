@@ -47,10 +47,17 @@ class ToolUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one episode may ask for. `result_bytes` is of one result, in UTF-8."""
+    """What one episode may ask for. `result_bytes` is of one result, in UTF-8.
+
+    No tool is begun once those before it have taken `turn_s` seconds in this turn, or `episode_s`
+    in all. With one call more these stay within a run's deadlines, so that a policy which calls
+    what is slow is told of it, and does not end its own sample without a verdict.
+    """
 
     calls_per_turn: int = 8
     calls_per_episode: int = 32
+    turn_s: float = 45.0
+    episode_s: float = 180.0
     result_bytes: int = 4096
     argument_chars: int = 8192
     argument_depth: int = 8
@@ -85,14 +92,17 @@ class ToolEnv:
         self._limits = limits or Limits()
         self._score, self._close = score, close
         self._num_calls = 0
+        self._turn_s = self._episode_s = 0.0  # that tools have taken
 
     def reset(self, task: Task) -> Step:
         self._num_calls = 0
+        self._turn_s = self._episode_s = 0.0
         specs = tuple(tool.spec for tool in self._tools.values())
         return Step(task.prompt, done=False, reward=self._verdict(), tools=specs)
 
     def step(self, reply: Message) -> Step:
         calls = reply.tool_calls
+        self._turn_s = 0.0
         answered = calls[: self._limits.calls_per_turn]
         records = [self._answer(call) for call in answered]
         messages = [Message("tool", record.result) for record in records]
@@ -121,7 +131,10 @@ class ToolEnv:
         started = time.perf_counter()
         error, text = self._call(call)
         result = bounded_text(_problem(error, text) if error else text, self._limits.result_bytes)
-        return CallRecord(call, result, str(error or ""), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._turn_s += seconds
+        self._episode_s += seconds
+        return CallRecord(call, result, str(error or ""), seconds)
 
     def _call(self, call: ToolCall) -> tuple[CallError | None, str]:
         """The error, or None, and the text of the answer."""
@@ -141,6 +154,10 @@ class ToolEnv:
             invented = any(name not in tool.parameters for name in call.arguments)
             kind = CallError.INVENTED_ARGUMENT if invented else CallError.INVALID_ARGUMENTS
             return kind, problem
+        if self._turn_s >= self._limits.turn_s:
+            return CallError.DEADLINE, "the calls of this turn have taken too long; call fewer"
+        if self._episode_s >= self._limits.episode_s:
+            return CallError.DEADLINE, "the calls so far have taken too long; answer now"
         try:
             result = tool.function(**call.arguments)
             # Episodes are played in threads, so a tool may be a coroutine function, too.

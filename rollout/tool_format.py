@@ -20,6 +20,9 @@ from envs.types import Message, ToolCall
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 MAX_CHARS = 65_536
 """Of one block; what is longer is not read."""
+MAX_DEPTH = 32
+"""Of a call: what is nested deeper could be read here, but not sent to another process."""
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 _TAG = re.compile(f"{OPEN}|{CLOSE}")
 _BLOCK = re.compile(f"{OPEN}(.*?){CLOSE}", re.DOTALL)
@@ -73,8 +76,12 @@ def read_call(body: str) -> ToolCall:
         call = json.loads(body, object_pairs_hook=_without_duplicates, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         return _wrong(f"not JSON: {error.msg} at character {error.pos}")
-    except (ValueError, RecursionError) as error:
-        return _wrong(f"not JSON: {str(error) or 'nested too deeply'}")
+    except ValueError as error:
+        return _wrong(f"not JSON: {error}")
+    except RecursionError:
+        return _wrong(TOO_DEEP)
+    if _is_deeper(call, MAX_DEPTH):
+        return _wrong(TOO_DEEP)
     if not isinstance(call, dict):
         return _wrong('must be an object, {"name": ..., "arguments": {...}}')
     name, arguments = call.get("name"), call.get("arguments")
@@ -92,6 +99,20 @@ def read_call(body: str) -> ToolCall:
 
 def _wrong(error: str, known: ToolCall | None = None) -> ToolCall:
     return ToolCall(known.name if known else "", known.arguments if known else {}, error)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether objects and lists are nested deeper; without recursion, since they may be by far."""
+    inside = [value]
+    for _ in range(levels):
+        inside = [item for part in inside for item in _items(part)]
+    return any(isinstance(part, dict | list) for part in inside)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _as_json(call: ToolCall) -> str:

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import cache
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def _run(code: bytes, limits: SandboxLimits) -> str:
         assert process.stdout is not None
         with process.stdout as output:
             try:
-                text, is_late = _read(process, output.fileno(), limits)
+                text, end = _read(process, output.fileno(), limits)
             finally:
                 # bwrap is the parent of the sandbox's init, which takes everything in it along.
                 process.kill()
@@ -108,16 +109,25 @@ def _run(code: bytes, limits: SandboxLimits) -> str:
             # Where this process adopts orphans, the sandbox's init is one now.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(event["child-pid"], 0)
-    if is_late:
+    if end is End.LATE:
         raise TimeoutError(f"not finished within {limits.seconds:g} s")
     codes = [event["exit-code"] for event in events if "exit-code" in event]
-    if text.startswith("bwrap: ") and codes != [0]:  # a policy that feigns this wins nothing
+    # Not by the text, which the program may feign: bwrap reports the exit of all that it starts.
+    if end is End.EXIT and not codes:
         raise RuntimeError(f"the sandbox does not start: {text[:300]}")
     return "\n".join([text, *(f"[exit code {code}]" for code in codes if code)]).strip("\n")
 
 
-def _read(process: subprocess.Popen[bytes], output: int, limits: SandboxLimits) -> tuple[str, bool]:
-    """What is written until the program ends or a limit is reached, and whether that was time."""
+class End(Enum):
+    """Why reading stopped."""
+
+    EXIT = auto()
+    LATE = auto()
+    FLOOD = auto()
+
+
+def _read(process: subprocess.Popen[bytes], output: int, limits: SandboxLimits) -> tuple[str, End]:
+    """What is written until the program ends or a limit is reached."""
     deadline = time.monotonic() + limits.seconds
     poll = select.poll()
     poll.register(output, select.POLLIN)
@@ -127,13 +137,13 @@ def _read(process: subprocess.Popen[bytes], output: int, limits: SandboxLimits) 
         size += len(part)
         if size > limits.output_bytes:
             text = b"".join(parts)[: limits.output_bytes].decode(errors="replace")
-            return f"{text}\n[stopped: more than {limits.output_bytes} bytes of output]", False
+            return f"{text}\n[stopped: more than {limits.output_bytes} bytes of output]", End.FLOOD
     text = b"".join(parts).decode(errors="replace")
     try:
         process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return text, True
-    return text, False
+        return text, End.LATE
+    return text, End.EXIT
 
 
 def _next_part(poll: select.poll, output: int, deadline: float) -> bytes:

@@ -1,8 +1,9 @@
 """A filter of system calls: no new processes, no sockets, nothing that reaches around a sandbox.
 
 Namespaces keep what runs in a sandbox from seeing the machine; this keeps it from starting
-processes (a fork bomb slows everyone down until its deadline) and from the parts of the kernel in
-which most ways out have been found. Threads are allowed.
+processes (a fork bomb slows everyone down until its deadline), from memory that no limit counts
+(memfd, System V), from the sandbox's own init, and from the parts of the kernel in which most ways
+out have been found. Threads are allowed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Machine:
     arch: int
     clone: int
     clone3: int
+    prlimit: int
     denied: tuple[int, ...]
 
 
@@ -37,16 +39,25 @@ MACHINES: Mapping[str, Machine] = {
         arch=0xC000003E,
         clone=56,
         clone3=435,
+        prlimit=302,
         # fork vfork socket ptrace unshare setns bpf perf_event_open userfaultfd io_uring_setup
         # keyctl add_key request_key mount process_vm_readv process_vm_writev
-        denied=(57, 58, 41, 101, 272, 308, 321, 298, 323, 425, 250, 248, 249, 165, 310, 311),
+        # memfd_create memfd_secret shmget msgget semget pidfd_getfd
+        denied=(
+            *(57, 58, 41, 101, 272, 308, 321, 298, 323, 425, 250, 248, 249, 165, 310, 311),
+            *(319, 447, 29, 68, 64, 438),
+        ),
     ),
     "aarch64": Machine(
         arch=0xC00000B7,
         clone=220,
         clone3=435,
+        prlimit=261,
         # the same, without fork and vfork, which it does not have
-        denied=(198, 117, 97, 268, 280, 241, 282, 425, 219, 217, 218, 40, 270, 271),
+        denied=(
+            *(198, 117, 97, 268, 280, 241, 282, 425, 219, 217, 218, 40, 270, 271),
+            *(279, 447, 194, 186, 190, 438),
+        ),
     ),
 }
 
@@ -73,6 +84,11 @@ def sandbox_filter() -> bytes:
         _step(EQUAL, machine.clone, if_not=4),
         _step(LOAD, FIRST_ARGUMENT_AT),
         _step(ANY_BIT, CLONE_THREAD, if_not=1),
+        _step(RETURN, ALLOW),
+        refuse,
+        _step(EQUAL, machine.prlimit, if_not=4),
+        _step(LOAD, FIRST_ARGUMENT_AT),
+        _step(EQUAL, 0, if_not=1),  # one's own limits
         _step(RETURN, ALLOW),
         refuse,
     ]

@@ -112,11 +112,13 @@ def test_the_seed_of_a_task_decides(guess: str) -> None:
     assert len({tuple(answers(tasks[i])) for i in range(12)}) > 1
 
 
-def test_an_error_of_the_server_is_a_fault(guess: str) -> None:
+def test_an_action_that_the_environment_breaks_at_is_told(guess: str) -> None:
     env = OpenEnv()
     env.reset(load_openenv(guess, size=1)[0])
-    with pytest.raises(OpenEnvFault, match="no number is that large"):
-        act(env, "act", number=1001)
+    [record] = act(env, "act", number=1001).calls
+    assert record.error == "refused"
+    assert "no number is that large" in record.result
+    assert act(env, "act", number=9).calls[0].error == ""
     env.close()
 
 

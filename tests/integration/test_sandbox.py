@@ -120,6 +120,18 @@ def test_no_zombie_is_left_to_who_adopts_orphans() -> None:
         ("import signal\nfor n in range(1, 31):\n try: signal.signal(n, signal.SIG_IGN)\n"
          " except OSError: pass\nwhile True: pass", "TimeoutError"),
         ("\ud800", "UnicodeEncodeError"),
+        # What feigns a sandbox that does not start is a program like any other.
+        ("print('bwrap: no namespace'); raise SystemExit(1)", "[exit code 1]"),
+        ("print('bwrap: no namespace' + 'x' * 20000)", "[stopped: more than"),
+        ("import os; os.write(1, b'bwrap: '); os.kill(os.getpid(), 9)", "[exit code 137]"),
+        # Memory that is nobody's address space, and the init that reports the exit code.
+        ("import os; os.memfd_create('x')", "PermissionError"),
+        ("import ctypes; print([ctypes.CDLL(None).syscall(n, 0, 4096, 0o1600)"
+         " for n in ((29, 68, 64) if __import__('platform').machine() == 'x86_64'"
+         " else (194, 186, 190))])", "[-1, -1, -1]"),
+        ("import os, ctypes; print(ctypes.CDLL(None).syscall(438, os.pidfd_open(1), 1, 0))", "-1"),
+        ("import resource as r; r.prlimit(1, r.RLIMIT_CPU, (0, 0))", "PermissionError"),
+        ("import resource as r; r.setrlimit(r.RLIMIT_CPU, (1, 1)); print('own')", "own"),
     ],
 )  # fmt: skip
 def test_hostile_programs(code: str, shown: str) -> None:

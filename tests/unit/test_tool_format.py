@@ -1,13 +1,14 @@
 """Tool calls as text: what is read back, and what is said of what cannot be read."""
 
 import json
+import pickle
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.types import Message, ToolCall
-from rollout.tool_format import MAX_CHARS, read_calls, write_calls, written
+from rollout.tool_format import MAX_CHARS, MAX_DEPTH, read_calls, write_calls, written
 
 GOOD = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
 CALL = ToolCall("add", {"a": 1})
@@ -61,7 +62,7 @@ def test_what_is_only_thought_of_is_not_called() -> None:
             '<tool_call>{"name": "a", "arguments": {"x": NaN}}</tool_call>',
             "not JSON: NaN is no JSON number",
         ),
-        (f"<tool_call>{'[' * 60_000}</tool_call>", "not JSON: "),
+        (f"<tool_call>{'[' * 60_000}</tool_call>", "nested deeper than"),
         (f"<tool_call>{'9' * 5000}</tool_call>", "not JSON: "),
         (f"<tool_call>{' ' * MAX_CHARS} </tool_call>", "the call is longer than"),
     ],
@@ -103,3 +104,18 @@ def test_any_call_is_read_back(name: str, arguments: dict[str, object]) -> None:
     if "tool_call>" in json.dumps([name, arguments]) or "think>" in said:
         return
     assert read_calls(said) == (call,)
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 500, 900, 30_000])
+def test_what_is_nested_too_deeply_to_be_sent_on_is_told(levels: int) -> None:
+    inner = levels - 2  # the call is one level, its arguments another
+    text = f'{{"name": "add", "arguments": {{"a": {"[" * inner}{"]" * inner}}}}}'
+    [call] = read_calls(f"<tool_call>{text}</tool_call>")
+    assert call.error == f"nested deeper than {MAX_DEPTH} levels"
+    assert pickle.loads(pickle.dumps(call)) == call
+
+
+def test_nesting_up_to_the_limit_is_read() -> None:
+    inner = MAX_DEPTH - 2
+    text = f'{{"name": "add", "arguments": {{"a": {"[" * inner}{"]" * inner}}}}}'
+    assert not read_calls(f"<tool_call>{text}</tool_call>")[0].error

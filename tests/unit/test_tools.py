@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -200,6 +201,24 @@ def test_too_many_calls_are_counted_and_answered_once() -> None:
     assert [record.error for record in second.calls] == ["", "too_many_calls"]
     env.reset(TASK)
     assert env.step(Message("assistant", "", (call,))).calls[0].error == ""
+
+
+def test_tools_that_take_long_are_no_way_past_the_deadlines() -> None:
+    def wait() -> str:
+        """Take a while."""
+        time.sleep(0.01)
+        return "done"
+
+    def errors(**limits: float) -> list[list[str]]:
+        env = ToolEnv([wait], Limits(**limits))  # type: ignore[arg-type]
+        env.reset(TASK)
+        calls = Message("assistant", "", (ToolCall("wait", {}),) * 2)
+        return [[record.error for record in env.step(calls).calls] for _ in range(2)]
+
+    late = CallError.DEADLINE
+    assert errors() == [["", ""], ["", ""]]
+    assert errors(turn_s=0.01) == [["", late], ["", late]]
+    assert errors(episode_s=0.01) == [["", late], [late, late]]
 
 
 @pytest.mark.parametrize(
