@@ -182,7 +182,7 @@ def simulate(
         assert max(ages) <= staleness, f"a token of age {max(ages)} was trained at {staleness}"
         return engines.busy(), max(ages) - staleness
 
-    return virtual_time.run(play())
+    return virtual_time.simulate(play())
 
 
 class Ready:
@@ -241,7 +241,7 @@ def routed(workers: int, groups: int = 20_000) -> float:
         await asyncio.gather(*(one(i, float(s)) for i, s in enumerate(lengths)))
         return (time.process_time() - began) / groups
 
-    return virtual_time.run(play())
+    return virtual_time.simulate(play())
 
 
 class Player:

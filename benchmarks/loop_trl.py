@@ -36,6 +36,20 @@ from rl.curriculum import UniformCurriculum
 RAY_NICENESS = 15
 """The priority that Ray gives its workers: a busy machine then slows both sides down alike."""
 NUM_STEPS = 100
+PLAIN: dict[str, Any] = {
+    "use_cpu": True,
+    "beta": 0.0,
+    "num_iterations": 1,
+    "gradient_checkpointing": False,
+    "learning_rate": 1e-6,
+    "lr_scheduler_type": "constant",
+    "shuffle_dataset": False,
+    "logging_strategy": "no",
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+}
+"""GRPO and nothing else: no reference model, no recomputation, no log, no checkpoint."""
 
 
 class StopAt(LogitsProcessor):
@@ -109,24 +123,14 @@ def main(model: str, dtype: str, threads: int, micro_batch: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         args = GRPOConfig(
             output_dir=folder,
-            use_cpu=True,
             bf16=dtype == "bfloat16",
             model_init_kwargs={"dtype": dtype, "attn_implementation": "sdpa"},
             num_generations=GROUP_SIZE,
             per_device_train_batch_size=micro_batch,
             gradient_accumulation_steps=NUM_SAMPLES // micro_batch,
             max_completion_length=MAX_TOKENS,
-            beta=0.0,
-            num_iterations=1,
-            gradient_checkpointing=False,
-            learning_rate=1e-6,
-            lr_scheduler_type="constant",
             max_steps=NUM_STEPS,
-            shuffle_dataset=False,
-            logging_strategy="no",
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
+            **PLAIN,
         )
         trainer = GRPOTrainer(model, reward, args, train_dataset=prompts())
         stop = StopAt(trainer.processing_class.eos_token_id)

@@ -76,7 +76,8 @@ async def publish(
     config: RunConfig, folder: Path, rounds: int
 ) -> tuple[list[dict[str, float]], int]:
     """Seconds of each part, round by round, and the bytes that are published."""
-    from launch.cluster import connected, start_learner, start_rollouts
+    from launch.cluster import start_learner, start_rollouts
+    from launch.connection import connected
     from launch.models import prepare_models
     from rl.publish import SharedMemoryTransfer, WeightPublisher
 

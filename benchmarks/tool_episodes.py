@@ -19,7 +19,8 @@ from benchmarks.tool_workload import FigureTasks, build_config, build_fitted
 from benchmarks.tools_vs_trl import CONFIG
 from configs.load import load
 from configs.schema import RunConfig
-from launch.cluster import connected, start_rollouts, stop_engines
+from launch.cluster import start_rollouts, stop_engines
+from launch.connection import connected
 from launch.fleet import RolloutFleet
 from launch.memory import new_run_id
 from launch.models import Models, prepare_models

@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.chat_template_utils import qwen3_template
 
-from benchmarks.loop_trl import RAY_NICENESS
+from benchmarks.loop_trl import PLAIN, RAY_NICENESS
 from benchmarks.tool_workload import FigureTasks, figure
 from configs.load import load
 
@@ -67,7 +67,6 @@ def main(model: str, threads: int, steps: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         args = GRPOConfig(
             output_dir=folder,
-            use_cpu=True,
             model_init_kwargs={"dtype": "float32", "attn_implementation": "sdpa"},
             num_generations=stage.group_size,
             per_device_train_batch_size=32,
@@ -75,17 +74,8 @@ def main(model: str, threads: int, steps: int) -> None:
             max_completion_length=stage.max_tokens,
             max_tool_calling_iterations=stage.max_turns - 1,
             chat_template_kwargs={"enable_thinking": False},
-            beta=0.0,
-            num_iterations=1,
-            gradient_checkpointing=False,
-            learning_rate=1e-6,
-            lr_scheduler_type="constant",
             max_steps=steps,
-            shuffle_dataset=False,
-            logging_strategy="no",
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
+            **PLAIN,
         )
         clock = Clock()
         trainer = GRPOTrainer(

@@ -6,6 +6,7 @@ are. So YAML's guesses (`on` is true, `12:30` is 750, `010` is 8, `1.10` is 1.1)
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import re
@@ -90,7 +91,7 @@ def compose(
     preset_or_path: str, overrides: Sequence[str] = ()
 ) -> tuple[DictConfig, dict[str, str]]:
     """Read and merge without resolving `${...}`: the tree, and where each of its keys was set."""
-    tree = OmegaConf.structured(RunConfig)
+    tree = copy.deepcopy(_defaults())
     sources: dict[str, str] = {}
     settings = [*_from_file(_find(preset_or_path)), *_from_command_line(overrides)]
     for setting in settings:
@@ -99,6 +100,11 @@ def compose(
             del sources[replaced]
         sources[setting.key] = setting.source
     return tree, sources
+
+
+@functools.cache
+def _defaults() -> DictConfig:
+    return OmegaConf.structured(RunConfig)
 
 
 def to_yaml(tree: DictConfig) -> str:
@@ -326,8 +332,12 @@ def _apply(tree: DictConfig, setting: _Setting) -> None:
     is_empty = setting.value == {}
     section = setting.path if is_empty else setting.path[:-1]
     try:
-        if section and OmegaConf.select(tree, ".".join(section)) is None:
-            tree.merge_with(_nested(section, {}))  # makes a stage or task set, with its type
+        for depth in range(1, len(section) + 1):  # makes a stage or task set, with its type
+            key = ".".join(section[:depth])
+            if OmegaConf.select(tree, key) is None:
+                kind = _declared(section[:depth], setting.source)
+                is_typed = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+                OmegaConf.update(tree, key, kind() if is_typed else {})
         if not is_empty or _declared(setting.path, setting.source) == PluginArgs:
             OmegaConf.update(tree, setting.key, setting.value, merge=False)
     except OmegaConfBaseException as error:
@@ -335,10 +345,6 @@ def _apply(tree: DictConfig, setting: _Setting) -> None:
         hint = nearest(setting.value, [e.value for e in kind]) if _is_enum(kind) else ""
         problem = f"expected {_expected(kind)}, got '{setting.value}'{hint}"
         raise ConfigError(f"{setting.source}: {setting.key}: {problem}") from error
-
-
-def _nested(path: tuple[str, ...], value: Any) -> Any:
-    return {path[0]: _nested(path[1:], value)} if path else value
 
 
 def _resolve(tree: DictConfig, sources: Mapping[str, str]) -> RunConfig:

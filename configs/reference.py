@@ -13,6 +13,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 from configs import schema
 from configs.load import PRESETS, preset_names
 from configs.ranges import RANGES
+from configs.registry import (
+    ADVANTAGES,
+    CURRICULA,
+    INSTALLED,
+    LOSSES,
+    TASK_SOURCES,
+    VERIFIERS,
+)
 from configs.schema import RunConfig
 
 TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
@@ -49,10 +57,18 @@ Exit codes: 0 done, 2 configuration, 3 data, 4 environment, 5 fault budget spent
 resumable, 130 interrupted.
 """
 
+PLUGINS = """\
+## Plug-ins
+
+Where one of these names may stand, an import path `package.module:attribute` may, too. Sources with
+tools are told of in [tools.md](tools.md) and [agents.md](agents.md), verifiers in
+[answers.md](answers.md), [rewards.md](rewards.md) and [agents.md](agents.md#rewards).
+"""
+
 
 def render() -> str:
     """The whole page."""
-    parts = [INTRODUCTION, _presets(), "## Keys\n"]
+    parts = [INTRODUCTION, _presets(), _plugins(), "## Keys\n"]
     parts += [_section(prefix, section) for prefix, section in _sections(RunConfig)]
     return "\n".join(parts)
 
@@ -73,6 +89,21 @@ def _presets() -> str:
             "",
         ]
     )
+
+
+def _plugins() -> str:
+    tables = {
+        "stages.NAME.tasks.NAME.source": TASK_SOURCES.keys() - INSTALLED.keys(),
+        "reward.verifier": VERIFIERS,
+        "stages.NAME.algorithm.advantage": ADVANTAGES,
+        "stages.NAME.algorithm.loss": LOSSES,
+        "stages.NAME.curriculum.name": CURRICULA,
+    }
+    rows = [
+        f"- `{key}`: {', '.join(f'`{name}`' for name in sorted(names))}"
+        for key, names in tables.items()
+    ]
+    return "\n".join([PLUGINS, *rows, ""])
 
 
 def _first_line(path: Path) -> str:

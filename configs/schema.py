@@ -140,7 +140,7 @@ class RewardConfig:
     workers: int = 1
     """Reward workers."""
     verifier: str = "numeric"
-    """numeric, tool_use, or "package.module:attribute"."""
+    """A built-in verifier, or "package.module:attribute"."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the verifier."""
     check_s: float = 2.0
@@ -200,7 +200,7 @@ class DeadlinesConfig:
 @dataclass
 class TasksConfig:
     source: str = "finance"
-    """finance, general, tatqa, finqa, convfinqa, gsm8k, rows, or "package.module:attribute"."""
+    """A built-in or installed task source, or "package.module:attribute"."""
     path: str = ""
     """File to load, for every source that reads one; `${oc.env:ASSAY_DATA}` may stand in it."""
     split: str = "train"

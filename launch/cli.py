@@ -18,7 +18,7 @@ from launch import (
     cli_runs,
     cli_verify,
 )
-from launch.cli_arguments import Overrides, Preset
+from launch.cli_arguments import Local, Overrides, Preset, Resume
 
 app = typer.Typer(
     help="Reinforcement learning for finance LLMs on Ray, vLLM and DeepSpeed.",
@@ -45,18 +45,14 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, start nothing.")
     ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
-    ] = False,
+    resume: Resume = False,
     new: Annotated[
         bool, typer.Option("--new", help="Move an earlier run of that name aside.")
     ] = False,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Skip and count unusable data rows.")
     ] = False,
-    local: Annotated[
-        bool, typer.Option("--local", help="In one process, without Ray: for debugging.")
-    ] = False,
+    local: Local = False,
 ) -> None:
     """Train a model: all stages of a preset, one after another."""
     from configs.load import load

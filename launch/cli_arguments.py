@@ -11,3 +11,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Keys to change, such as learner.ranks=2.", metavar="KEY=VALUE"),
 ]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
+]
+Local = Annotated[bool, typer.Option("--local", help="In one process, without Ray: for debugging.")]

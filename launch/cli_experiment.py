@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch.cli_arguments import Overrides, Preset
+from launch.cli_arguments import Local, Overrides, Preset
 
 if TYPE_CHECKING:
     from configs.load import LoadedConfig
@@ -17,6 +17,12 @@ app = typer.Typer(help="Compare ways to train.", no_args_is_help=True)
 
 ARMS = "uniform,pruned,last_mean,pass_rate"
 SCORERS = "rule,judge,both"
+
+Seeds = Annotated[int, typer.Option(min=1, max=10, help="Runs an arm, from `seed` on.")]
+Model = Annotated[
+    str, typer.Option(help="Model or checkpoint to start from; else the preset's SFT is run.")
+]
+Out = Annotated[Path, typer.Option(help="Folder of the runs and the report.")]
 
 
 @app.callback()
@@ -29,7 +35,7 @@ def curriculum(
     preset: Preset = "curriculum_mix",
     overrides: Overrides = None,
     arms: Annotated[str, typer.Option(help="What to compare; the first is the measure.")] = ARMS,
-    seeds: Annotated[int, typer.Option(min=1, max=10, help="Runs an arm, from `seed` on.")] = 3,
+    seeds: Seeds = 3,
     tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of each run.")] = 400_000,
     profile_tasks: Annotated[
         int, typer.Option(min=0, help="Tasks to profile for pass_rate, counted in its tokens.")
@@ -37,13 +43,9 @@ def curriculum(
     pruned_batch_size: Annotated[
         int, typer.Option(min=0, help="Groups a step of arms that prune; 0: the preset's.")
     ] = 0,
-    model: Annotated[
-        str, typer.Option(help="Model or checkpoint to start from; else the preset's SFT is run.")
-    ] = "",
-    out: Annotated[Path, typer.Option(help="Folder of the runs and the report.")] = Path(
-        "runs/curriculum_experiment"
-    ),
-    local: Annotated[bool, typer.Option("--local", help="In one process, without Ray.")] = False,
+    model: Model = "",
+    out: Out = Path("runs/curriculum_experiment"),
+    local: Local = False,
 ) -> None:
     """Compare ways to choose tasks at equal generated tokens; interrupted, it goes on.
 
@@ -72,7 +74,7 @@ def stages(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, say what would run.")
     ] = False,
-    local: Annotated[bool, typer.Option("--local", help="In one process, without Ray.")] = False,
+    local: Local = False,
 ) -> None:
     """Compare RL stages: all, without Reasoning RL, Agentic RL before it; interrupted, it goes on.
 
@@ -102,14 +104,10 @@ def verifiers(
     preset: Preset = "general",
     overrides: Overrides = None,
     arms: Annotated[str, typer.Option(help="Who scores what a judge may score.")] = SCORERS,
-    seeds: Annotated[int, typer.Option(min=1, max=10, help="Runs an arm, from `seed` on.")] = 1,
-    model: Annotated[
-        str, typer.Option(help="Model or checkpoint to start from; else the preset's SFT is run.")
-    ] = "",
-    out: Annotated[Path, typer.Option(help="Folder of the runs and the report.")] = Path(
-        "runs/verifier_experiment"
-    ),
-    local: Annotated[bool, typer.Option("--local", help="In one process, without Ray.")] = False,
+    seeds: Seeds = 1,
+    model: Model = "",
+    out: Out = Path("runs/verifier_experiment"),
+    local: Local = False,
 ) -> None:
     """Compare rules only, judge only, and both, all measured by both; interrupted, it goes on."""
     from configs.load import load

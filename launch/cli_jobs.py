@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from launch.cli_arguments import Overrides, Preset
+from launch.cli_arguments import Overrides, Preset, Resume
 
 app = typer.Typer(help="Jobs on a cluster.", no_args_is_help=True)
 
@@ -30,9 +30,7 @@ def submit(
         list[Path] | None,
         typer.Option(help="A wheel, or a project's folder, that travels along, too; repeatable."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
-    ] = False,
+    resume: Resume = False,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the log, and exit as the run does.")
     ] = True,

@@ -1,15 +1,11 @@
-"""Connect to Ray, and start the fleets that a configuration asks for."""
+"""Start the fleets that a configuration asks for as Ray actors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import shutil
-import signal
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,19 +20,19 @@ from ray.util.placement_group import (
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from configs.environments import needs_hosts
-from configs.errors import ConfigError, MissingCapability
+from configs.errors import ConfigError
 from configs.schema import RunConfig
-from launch.access import private_token, require_token
 from launch.actors import JudgeActor, LearnerActor, RewardActor, RolloutActor, actor_environment
+from launch.connection import connected, on_cluster
 from launch.env_hosts import EnvHostActor, HostFleet
 from launch.fleet import RayLearnerGroup, RewardFleet, RolloutFleet
 from launch.gauges import RayGauges, values
 from launch.judging import asks_anyone, judge_settings, load_routes
 from launch.machine import GIB
 from launch.models import Models, engine_settings
-from launch.placement import Node, actor_options, reserved
+from launch.placement import actor_options, reserved
 from launch.pool import Pool
-from launch.remote import ask, end, first_line, within
+from launch.remote import ask, end, within
 from launch.resize import check_room, describe, drain, resize
 from launch.scaling import Scaler
 from launch.states import Limits
@@ -48,10 +44,6 @@ from rl.types import LearnerSettings
 
 _log = logging.getLogger(__name__)
 
-SCALED_WORKERS = 8
-"""Rollout workers that `assay scale` can add on a cluster of the run's own."""
-
-OBJECT_STORE_BYTES = 512 * 1024**2
 START_S = 600.0
 QUEUED = 1.25
 """Samples that an engine is given, for each that it decodes at once: it always has a next one, and
@@ -156,77 +148,6 @@ async def ray_fleets(
         yield RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, scaler)
         await rewards.close()
         await stop_engines(rollouts)
-
-
-@contextlib.contextmanager
-def connected(config: RunConfig) -> Iterator[None]:
-    """Join the cluster that RAY_ADDRESS names (a submitted job has it set), or start a local one.
-
-    A local cluster declares as many CPUs as the run reserves: on a laptop the roles take turns on
-    the same cores. Its ports ask for Ray's token. It ends with the block, with all its
-    processes, or when this process dies.
-    """
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    private = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # 0700; Ray opens its own to everybody
-    private_token()
-    try:
-        if on_cluster():
-            context = ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
-            if context.dashboard_url:
-                require_token(f"http://{context.dashboard_url}")
-        else:
-            _start_local_cluster(config, private / "ray")
-        # Ray has put its own handler in place, which exits at once.
-        signal.signal(signal.SIGTERM, on_sigterm)
-        yield
-    finally:
-        ray.shutdown()
-    shutil.rmtree(private, ignore_errors=True)  # Ray's own logs, which stay after a failure
-
-
-def on_cluster() -> bool:
-    """Whether the run is on a cluster that was there before it."""
-    return bool(os.environ.get("RAY_ADDRESS"))
-
-
-def cluster_nodes() -> list[Node]:
-    """The machines of the cluster that RAY_ADDRESS names, with all they have.
-
-    Raises:
-        MissingCapability: it cannot be reached.
-    """
-    try:
-        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError) as error:
-        raise MissingCapability(
-            f"RAY_ADDRESS={os.environ['RAY_ADDRESS']} cannot be reached: {first_line(error)}"
-        ) from error
-    try:
-        return [
-            Node(node["NodeManagerHostname"], node["Resources"])
-            for node in ray.nodes()
-            if node["Alive"]
-        ]
-    finally:
-        ray.shutdown()
-
-
-def _start_local_cluster(config: RunConfig, folder: Path) -> None:
-    needed = (
-        config.rollout.workers * config.rollout.cpus
-        + config.learner.ranks * config.learner.cpus
-        + config.reward.workers
-        + config.hosts.workers * config.hosts.cpus
-    )
-    room = SCALED_WORKERS * config.rollout.cpus  # cores are shared, not refused, on one machine
-    ray.init(
-        num_cpus=max(needed, os.cpu_count() or 1) + room,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(folder),
-    )
 
 
 def make_scaler(config: RunConfig) -> Scaler | None:

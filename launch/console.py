@@ -18,7 +18,7 @@ import os
 import sys
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -26,6 +26,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from rl.evaluate import SET_LABEL
 from rl.tracking import BOOKKEEPING, START, EvaluationRecord, Record, StepRecord, TaskResult
 
 ETA_WINDOW = 20  # steps whose mean duration predicts the rest
@@ -140,7 +141,7 @@ def dropped_by_cause(metrics: Mapping[str, float]) -> str:
 
 
 def evaluation_line(record: EvaluationRecord) -> str:
-    """Example: `held-out after sft: pass@1 20.5 %, greedy 24.0 %, thinking 21.0 % ...`."""
+    """Example: `held-out after sft: pass@1 20.5 % (finance 23.5 %, price 17.5 %), greedy ...`."""
     when = "before training" if record.stage == START else f"after {printable(record.stage)}"
     when += f" {record.step}" if record.step else ""
     if not record.results:
@@ -149,7 +150,7 @@ def evaluation_line(record: EvaluationRecord) -> str:
         "thinking": [result for result in record.results if result.thinking],
         "non-thinking": [result for result in record.results if not result.thinking],
     }
-    parts = [f"pass@1 {_pass_at_1(record.results):.1%}"]
+    parts = [f"pass@1 {_pass_at_1(record.results):.1%}{_by_set(record.results)}"]
     parts.append(f"greedy {_share([result.greedy_correct for result in record.results]):.1%}")
     parts += [f"{mode} {_pass_at_1(results):.1%}" for mode, results in modes.items() if results]
     parts.append(f"{len(record.results)} tasks in {record.seconds:.1f} s")
@@ -223,7 +224,17 @@ def quiet_output(log_file: Path) -> Iterator[TextIO]:
             os.close(descriptor)
 
 
-def _pass_at_1(results: tuple[TaskResult, ...] | list[TaskResult]) -> float:
+def _by_set(results: Sequence[TaskResult]) -> str:
+    """Example: ` (finance 23.5 %, price 17.5 %)`; nothing where there is one set."""
+    sets: dict[str, list[TaskResult]] = {}
+    for result in results:
+        if SET_LABEL in result.labels:
+            sets.setdefault(result.labels[SET_LABEL], []).append(result)
+    named = ", ".join(f"{printable(name)} {_pass_at_1(of):.1%}" for name, of in sets.items())
+    return f" ({named})" if named else ""
+
+
+def _pass_at_1(results: Sequence[TaskResult]) -> float:
     return _share([result.num_correct / result.num_samples for result in results])
 
 

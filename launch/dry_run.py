@@ -17,7 +17,7 @@ def print_placement(config: RunConfig, machine: Machine, console: Console | None
     """Put every actor on a machine, of the cluster that RAY_ADDRESS names or on this one."""
     out = console or Console()
     if "RAY_ADDRESS" in os.environ:
-        from launch.cluster import cluster_nodes
+        from launch.connection import cluster_nodes
 
         nodes, lacking = cluster_nodes(), "missing on the cluster as it is now"
     else:

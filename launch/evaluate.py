@@ -70,7 +70,8 @@ def evaluate_directory(config: RunConfig, tasks: list[Task] | None = None) -> Ev
 async def _evaluate(
     config: RunConfig, models: Models, tasks: list[Task], logs: Path
 ) -> EvaluationRecord:
-    from launch.cluster import connected, start_rewards, start_rollouts, stop_engines
+    from launch.cluster import start_rewards, start_rollouts, stop_engines
+    from launch.connection import connected
 
     run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
     with connected(config):

@@ -169,7 +169,6 @@ def _roles(config: RunConfig, shape: ModelShape | None, machine: Machine) -> tup
         Role("reward", config.reward.workers, 0, 0, {"process": REWARD_WORKER_GIB}),
         *_hosts(config),
         *_judge(config),
-        *_hosts(config),
     )
 
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from launch.figures import Accuracy, Report
+from rl.evaluate import SET_LABEL
 from rl.tracking import START
 
 Lines = Sequence[Mapping[str, Any]]
@@ -26,6 +27,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 GREY = "#8A8A8A"
 PHASES = {"generate": BLUE, "train": ORANGE, "publish": GREEN, "rest": GREY}
 CAUSES = (RED, PURPLE, YELLOW, SKY, GREEN, ORANGE)
+PARTS, MARKERS = (ORANGE, GREEN, PURPLE, RED, SKY, GREY), "s^Dv<>"
 
 
 def draw_all(report: Report, steps: Lines, directory: Path) -> list[Path]:
@@ -50,15 +52,18 @@ def draw_all(report: Report, steps: Lines, directory: Path) -> list[Path]:
 
 
 def draw_accuracy(stages: Mapping[str, Mapping[str, Accuracy]]) -> Figure:
-    """Held-out pass@1 of each stage with its interval, over all tasks and by mode of thinking."""
+    """Held-out pass@1 of each stage with its interval, over all tasks and by their parts."""
     figure, axes = new_figure("Held-out accuracy after each stage", "pass@1 with 95 % interval")
-    styles = {"all": (BLUE, "o", "-", 2.0), "thinking": (ORANGE, "s", ":", 1.0)}
-    styles["non_thinking"] = (GREEN, "^", ":", 1.0)
-    for aside, (which, style) in zip((-0.16, 0.0, 0.16), styles.items(), strict=True):
+    parts = list(dict.fromkeys(part for by_part in stages.values() for part in by_part))
+    styles = {"all": (BLUE, "o", "-", 2.0)}
+    for number, part in enumerate(parts[1:]):
+        styles[part] = (PARTS[number % len(PARTS)], MARKERS[number % len(MARKERS)], ":", 1.0)
+    for number, (which, style) in enumerate(styles.items()):
+        aside = 0.48 * (number / max(1, len(styles) - 1) - 0.5)
         by_place = {
-            place + aside: by_mode[which]
-            for place, by_mode in enumerate(stages.values())
-            if which in by_mode
+            place + aside: by_part[which]
+            for place, by_part in enumerate(stages.values())
+            if which in by_part
         }
         _plot_intervals(axes, by_place, which.replace("_", "-"), *style)
         for place, accuracy in by_place.items() if which == "all" else ():
@@ -84,7 +89,7 @@ def draw_reward(steps: Lines, stages: Mapping[str, Mapping[str, Accuracy]]) -> F
     figure, axes = new_figure("Reward in training", "mean reward of a step's samples")
     rewards = _series(steps, "reward/mean")
     axes.plot(*_steps(rewards), color=BLUE, alpha=0.3, linewidth=1, label="each step")
-    axes.plot(*_steps(_smooth(rewards)), color=BLUE, linewidth=2, label="moving mean")
+    _plot_means(axes, steps, rewards, "moving mean", color=BLUE, linewidth=2)
     _mark_stages(axes, steps)
     if np.nanmin(rewards, initial=0.0) >= 0.0 and np.nanmax(rewards, initial=1.0) <= 1.0:
         axes.set_ylim(0.0, 1.0)
@@ -102,13 +107,13 @@ def draw_length(steps: Lines) -> Figure:
         if np.isfinite(lengths).any():
             label = "all" if name == "mean" else name.replace("_", "-")
             axes.plot(*_steps(lengths), color=colour, alpha=0.2, linewidth=1)
-            axes.plot(*_steps(_smooth(lengths)), color=colour, linewidth=2, label=label)
+            _plot_means(axes, steps, lengths, label, color=colour, linewidth=2)
     axes.set_ylim(bottom=0.0)
     _mark_stages(axes, steps)
     truncated = _series(steps, "length/truncated")
     if np.nanmax(truncated, initial=0.0) > 0:
         share = axes.twinx()
-        share.plot(*_steps(_smooth(truncated)), color=RED, linewidth=1.5, linestyle="--")
+        _plot_means(share, steps, truncated, "", color=RED, linewidth=1.5, linestyle="--")
         share.set_ylabel("share cut by the limit (dashed)", color=RED)
         share.set_ylim(0.0, 1.0)
         share.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -155,9 +160,10 @@ def draw_time(steps: Lines) -> Figure:
 
 
 def _measured(report: Report) -> dict[str, dict[str, Accuracy]]:
-    """The stages that were evaluated: their accuracy over all tasks and by mode."""
+    """The stages that were evaluated: their accuracy over all tasks, and by set of tasks, or by
+    mode of thinking where there is one set."""
     return {
-        name: {"all": stage.accuracy, **stage.by_mode}
+        name: {"all": stage.accuracy, **(stage.by_label.get(SET_LABEL) or stage.by_mode)}
         for name, stage in report.stages.items()
         if stage.accuracy.tasks
     }
@@ -264,6 +270,18 @@ def _series(steps: Lines, name: str) -> NDArray[np.float64]:
 
 def _steps(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return np.arange(1, len(values) + 1), values
+
+
+def _plot_means(
+    axes: Axes, steps: Lines, values: NDArray[np.float64], label: str, **style: Any
+) -> None:
+    """The moving mean of a metric, stage by stage."""
+    stages = np.array([step["stage"] for step in steps])
+    places = np.arange(1, len(steps) + 1)
+    for stage in dict.fromkeys(stages):
+        of_stage = stages == stage
+        axes.plot(places[of_stage], _smooth(values[of_stage]), label=label, **style)
+        label = ""
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -185,7 +185,8 @@ class _Start:
     made_with: MadeWith
 
     async def run(self, tasks: Sequence[tuple[str, Task]], folder: Path, say: Say) -> None:
-        from launch.cluster import connected, start_rewards, start_rollouts, stop_engines
+        from launch.cluster import start_rewards, start_rollouts, stop_engines
+        from launch.connection import connected
 
         run_id = os.environ.setdefault(RUN_ID_VARIABLE, new_run_id())
         config, _ = await asyncio.to_thread(with_judge, self.config, self.logs / "judge")

@@ -21,6 +21,7 @@ from launch.figures import (
 )
 from launch.plots import draw_all
 from launch.report_judge import judge_section
+from rl.evaluate import SET_LABEL
 from rl.jsonl import read_log
 from rl.pruning import ADVICE
 from rl.tracking import BOOKKEEPING, EVENTS, METRICS, START, TRAJECTORIES, EvaluationRecord
@@ -121,11 +122,10 @@ def _breakdowns(report: Report) -> str:
     if not stages:
         return ""
     parts = ["### Thinking and non-thinking", _modes_table(stages)]
-    kinds = {"level": {name: stage.by_level for name, stage in stages.items()}}
-    labels = {label for stage in stages.values() for label in stage.by_label}
-    for label in sorted(labels):
-        kinds[label] = {name: stage.by_label.get(label, {}) for name, stage in stages.items()}
-    for kind, by_stage in kinds.items():
+    by_label = {name: {"level": stage.by_level, **stage.by_label} for name, stage in stages.items()}
+    labels = {label for slices in by_label.values() for label in slices}
+    for kind in sorted(labels, key=lambda label: (label != SET_LABEL, label != "level", label)):
+        by_stage = {name: slices.get(kind, {}) for name, slices in by_label.items()}
         values = sorted({value for slices in by_stage.values() for value in slices})
         if values:
             parts += [f"### pass@1 by {_cell(kind)}", _slices_table(kind, values, by_stage)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,18 @@ class OpenScore:
 
 
 def open_scores(results: Sequence[TaskResult]) -> dict[str, OpenScore]:
-    """By kind of task (label "task"), those that are scored in terms, "all" of them at first."""
-    scored = [r for r in results if r.reward is not None and set(r.terms) - {"answer"}]
+    """By kind of task (label "task"), those that rules or a judge score, "all" of them at first;
+    not those that are right or wrong by one answer."""
+    scored = [r for r in results if r.reward is not None and _is_open(r.terms)]
     kinds = sorted({r.labels.get("task", "") for r in scored})
     if not kinds:
         return {}
     by_kind = {kind: [r for r in scored if r.labels.get("task", "") == kind] for kind in kinds}
     return {kind: _score(found) for kind, found in {"all": scored, **by_kind}.items()}
+
+
+def _is_open(terms: Collection[str]) -> bool:
+    return bool({"rule", "judge"} & set(terms)) or (bool(terms) and "answer" not in terms)
 
 
 def _score(results: Sequence[TaskResult]) -> OpenScore:

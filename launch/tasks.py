@@ -48,14 +48,14 @@ def load_stages(config: RunConfig) -> dict[str, Mixture[Any]]:
 
 def load_held_out(config: RunConfig) -> list[Task]:
     """The tasks that evaluations are made on, always the same. Raises as `load_tasks` does."""
-    return held_out(list(_held_out_sets(config).values()), config.evaluation.num_tasks)
+    return held_out(_held_out_sets(config), config.evaluation.num_tasks)
 
 
 def held_out_ids(config: RunConfig) -> dict[str, frozenset[str]]:
     """Ids by held-out set, of every task of it that may be evaluated. Raises as `load_tasks`."""
     num_tasks = config.evaluation.num_tasks
     return {
-        name: frozenset(task.id for task in held_out([tasks], num_tasks))
+        name: frozenset(task.id for task in held_out({name: tasks}, num_tasks))
         for name, tasks in _held_out_sets(config).items()
     }
 

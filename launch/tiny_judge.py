@@ -4,6 +4,8 @@
 one rubric and nothing else. It is trained in a process of its own before the run's fleets start:
 
     python -m launch.tiny_judge DIRECTORY SEED STEPS
+
+which ends with its standard input, so that none is left behind by a run that is killed.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -69,20 +72,35 @@ def prepare_tiny_judge(directory: Path, seed: int, steps: int = STEPS) -> float:
         "OMP_WAIT_POLICY": "PASSIVE",
         "DS_ACCELERATOR": deepspeed_accelerator(),
     }
-    with log.open("w") as output:
-        ended = subprocess.run(
-            command, stdout=output, stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False,
-            env=environment,
-        )  # fmt: skip
-    if ended.returncode:
-        raise FaultBudgetSpent(f"the judge could not be trained (exit {ended.returncode}): {log}")
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment
+        ) as training,
+    ):
+        try:
+            failure = training.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            training.kill()
+            failure = f"after {TIMEOUT_S:g} s"
+    if failure:
+        raise FaultBudgetSpent(f"the judge could not be trained (exit {failure}): {log}")
     return time.monotonic() - began
+
+
+def must_be_trained(config: RunConfig, directory: Path) -> bool:
+    """Whether the configuration asks for a tiny judge and none is in `directory`."""
+    return _asked_for(config) and not (directory / "config.json").exists()
+
+
+def _asked_for(config: RunConfig) -> bool:
+    return config.reward.judge.get("model") == GRADED and asks_anyone(config.reward)
 
 
 def with_judge(config: RunConfig, directory: Path) -> tuple[RunConfig, float]:
     """The configuration with a tiny judge in `directory`, where it asks for one, and the seconds
     that its training took. Raises as `prepare_tiny_judge` does."""
-    if config.reward.judge.get("model") != GRADED or not asks_anyone(config.reward):
+    if not _asked_for(config):
         return config, 0.0
     seconds = prepare_tiny_judge(directory.resolve(), config.seed)
     judge = {**config.reward.judge, "model": str(directory.resolve())}
@@ -138,5 +156,12 @@ def _texts(lessons: Lessons) -> Iterator[str]:
         yield from (lesson.task.prompt[-1].content, lesson.reply)
 
 
+def _end_with_parent() -> None:
+    """Nobody else holds the other end of the standard input."""
+    os.read(0, 1)  # not sys.stdin, whose lock the interpreter needs when it ends
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     train(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -38,7 +38,7 @@ from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, star
 from launch.pipeline import REFERENCES, Pipeline, Setup
 from launch.report import write_report
 from launch.tasks import load_held_out, load_stages
-from launch.tiny_judge import with_judge
+from launch.tiny_judge import must_be_trained, with_judge
 from launch.watchdog import watched
 from launch.workers import Report
 from rl.checkpoint import (
@@ -51,7 +51,8 @@ from rl.checkpoint import (
 )
 from rl.controller import is_finished
 from rl.provenance import Fingerprints, check_resumable, code_version, package_versions
-from rl.tracking import FileTracker, next_attempt, outside_sinks
+from rl.sinks import outside_sinks
+from rl.tracking import FileTracker, next_attempt
 
 CONFIG = "config.yaml"
 INTERRUPTED = 130
@@ -234,7 +235,11 @@ async def _train(
     )
     if setup.state is not None and (changes := changed_keys(setup.state.config, setup.config_text)):
         tracker.log_event("notice", source="configuration", message="; ".join(changes))
-    config, seconds = await asyncio.to_thread(with_judge, config, setup.run_dir / "judge")
+    judge = setup.run_dir / "judge"
+    if must_be_trained(config, judge):
+        message = "a tiny judge is trained first, which takes a minute or two"
+        tracker.log_event("notice", source="reward.judge", message=message)
+    config, seconds = await asyncio.to_thread(with_judge, config, judge)
     setup = dataclasses.replace(setup, config=config)
     if seconds:
         tracker.log_event("judge_trained", seconds=seconds)

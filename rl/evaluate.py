@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -14,6 +14,8 @@ from envs.types import Task, TaskSet
 from rl.seeds import is_thinking, sample_seeds
 from rl.tracking import EvaluationRecord, TaskResult
 from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, Sampling, Trajectory
+
+SET_LABEL = "set"
 
 
 class GroupLost(Exception):
@@ -32,18 +34,21 @@ class Scorer(Protocol):
     async def score(self, group: Group) -> Group: ...
 
 
-def held_out(sets: Sequence[TaskSet], num_tasks: int) -> list[Task]:
+def held_out(sets: Mapping[str, TaskSet], num_tasks: int) -> list[Task]:
     """`num_tasks` different tasks, evenly over the sets; fewer where a set is too small for that.
 
     Always the same ones, whatever the run's seed: the first of each set in a fixed random order.
-    Evenly spaced indices would not do, since sets may have their labels in a regular order.
+    Evenly spaced indices would not do, since sets may have their labels in a regular order. Where
+    there are several sets, each task has the name of its own as label "set".
     """
     key = key_of("held out")
     chosen = []
-    for number, tasks in enumerate(sets):
+    for number, (name, tasks) in enumerate(sets.items()):
         share = num_tasks // len(sets) + (number < num_tasks % len(sets))
-        places = range(min(share, len(tasks)))
-        chosen += [tasks[permute(place, len(tasks), key)] for place in places]
+        named = {SET_LABEL: name} if len(sets) > 1 else {}
+        for place in range(min(share, len(tasks))):
+            task = tasks[permute(place, len(tasks), key)]
+            chosen.append(replace(task, labels={**task.labels, **named}))
     return chosen
 
 

@@ -128,7 +128,7 @@ class VllmEngine:
                 max_num_seqs=settings.max_num_seqs,
                 max_num_batched_tokens=max(8192, settings.max_length),
                 enable_chunked_prefill=on_gpu,
-                enable_prefix_caching=on_gpu,
+                enable_prefix_caching=True,  # a pause for new weights clears it: `clear_cache`
                 enforce_eager=not settings.compile,
                 logprobs_mode="processed_logprobs",
                 disable_log_stats=True,

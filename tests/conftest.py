@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import launch  # noqa: F401  sets what Ray reads when it is imported
+
+settings.register_profile("assay", deadline=None)  # a busy machine is no failure
+settings.load_profile("assay")
 
 UNIT = Path(__file__).parent / "unit"
 
 UNIT_WARNINGS = ("error",)
 """In unit tests a warning is an error. A third party's that cannot be avoided is added here by
 name, as "ignore:message:category"; later entries win over earlier ones."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What collecting makes, modules above all, stays: looking for garbage in it costs seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Stand-ins for the collaborators of the loop, and a clock on which waiting costs no time."""
+"""Stand-ins for the collaborators of the loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -19,37 +19,6 @@ from rl.metrics import PublishReport
 from rl.tracking import EvaluationRecord, StepRecord
 from rl.types import Batch, StepResult
 from rollout.types import Group, RolloutRequest, Score, Span, StopReason, Trajectory
-
-T = TypeVar("T")
-
-
-class Deadlock(AssertionError):
-    """Nothing can ever happen again: on a real clock the program would hang."""
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """When nothing is ready, the clock jumps to the next timer; without one it is a deadlock."""
-
-    _now = 0.0
-    _ready: Any
-    _scheduled: Any
-
-    def time(self) -> float:
-        return self._now
-
-    def _run_once(self) -> None:
-        if not self._ready:
-            timers = [timer.when() for timer in self._scheduled if not timer.cancelled()]
-            if not timers:
-                raise Deadlock
-            self._now = max(self._now, min(timers))
-        super()._run_once()  # type: ignore[misc]
-
-
-def simulate(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on virtual time. Raises Deadlock where it would wait for ever."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(main)
 
 
 class NumberedTasks:

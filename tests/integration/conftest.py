@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import BuildConfig
-from rl.model import build_model
 from tests.integration.runs import Finished, Log, Run, in_this_process, train
+from tests.tiny_model import build_tiny
 
 Assay = Callable[..., Finished]
 
@@ -51,17 +50,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Killed:
 @pytest.fixture(scope="session")
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with another tokenizer than that of the tiny preset."""
-    build = BuildConfig(
-        num_layers=1,
-        hidden_size=64,
-        intermediate_size=64,
-        num_heads=2,
-        num_kv_heads=1,
-        vocab_size=300,
-    )
-    directory = tmp_path_factory.mktemp("other") / "model"
-    build_model(build, 0, directory, ["Fees were 12, now 15."])
-    return directory
+    return build_tiny(tmp_path_factory.mktemp("other") / "model")
 
 
 @pytest.fixture

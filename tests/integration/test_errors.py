@@ -37,7 +37,7 @@ def refused(assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Re
     def start(**_: object) -> None:
         pytest.fail("Ray was started")
 
-    monkeypatch.setattr("launch.cluster.ray.init", start)
+    monkeypatch.setattr("launch.connection.ray.init", start)
 
     def attempt(*changes: str) -> tuple[int, str]:
         done = assay("train", str(TINY), f"output={tmp_path / 'runs'}", *changes)

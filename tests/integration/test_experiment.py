@@ -13,13 +13,12 @@ import pytest
 from rich.console import Console
 
 from configs.load import LoadedConfig, load
-from configs.schema import BuildConfig
 from launch.curriculum import read_picture, show
 from launch.experiment import ARMS, Plan, run_experiment
 from launch.report import write_report
 from rl.jsonl import read_log
-from rl.model import build_model
 from tests.integration.torch_trainer import TorchTrainer
+from tests.tiny_model import build_tiny
 
 PRESET = """
 name: small
@@ -54,13 +53,9 @@ TOKENS = 150
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> LoadedConfig:
-    build = BuildConfig(
-        num_layers=1, hidden_size=64, intermediate_size=96, num_heads=2, num_kv_heads=1,
-        vocab_size=300,
-    )  # fmt: skip
-    build_model(build, 3, tmp_path / "model", ["Fees were 384 in 2021 and 512 in 2022. What?"])
+    model = build_tiny(tmp_path / "model")
     (tmp_path / "small.yaml").write_text(PRESET)
-    return load(str(tmp_path / "small.yaml"), [f"model.path={tmp_path / 'model'}", "seed=3"])
+    return load(str(tmp_path / "small.yaml"), [f"model.path={model}", "seed=3"])
 
 
 def test_all_arms_begin_alike_and_end_at_their_tokens(loaded: LoadedConfig, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
+from benchmarks.virtual_time import simulate
 from configs.errors import DataError, FaultBudgetSpent, LearnerLost
 from configs.schema import DeadlinesConfig
 from launch.faults import FaultClass, ProcessDied, RequestFailed
@@ -20,7 +21,7 @@ from rl.evaluate import GroupLost
 from rl.ledger import MAX_ATTEMPTS
 from rollout.engine import EngineDead
 from rollout.types import Group, RolloutRequest, Sampling, StopReason
-from tests.fakes import numbered_task, scored_group, simulate
+from tests.fakes import numbered_task, scored_group
 from tests.unit.test_pool import Machine, Process, make_pool
 
 

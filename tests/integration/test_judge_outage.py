@@ -6,9 +6,7 @@ The loop, the judge and the HTTP are real; engines and learner are not.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -28,6 +26,7 @@ from rl.controller import Controller
 from rl.verdicts import VerdictWatch
 from rollout.types import Group, RolloutRequest, Score, Trajectory
 from tests.fakes import FakeRollouts, Fate, Saves, World, make_controller
+from tests.integration.chat_server import completion, serving
 
 ROUTES = {"commentary": Route(Mode.JUDGE, rubric="commentary")}
 VERDICTS = ("sound", "gaps")
@@ -59,23 +58,7 @@ class Server:
         if self.down:
             return web.Response(status=503)
         logic = VERDICTS[self.hits % 2]
-        text = json.dumps({"reason": "", "logic": logic, "depth": "some"})
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
-        return web.json_response({**body, "choices": [choice]})
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self.handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        finally:
-            await runner.cleanup()
+        return completion(json.dumps({"reason": "", "logic": logic, "depth": "some"}))
 
 
 def by_index(trajectory: Trajectory) -> Score:
@@ -89,7 +72,7 @@ def controller_of(
         return None
 
     rules = Rules(by_index, no_check, ROUTES, {"commentary": (by_index, no_check)})
-    judge = Judge(ServerBackend(url, "m"), Limits(deadline_s=1.5, attempts=2))
+    judge = Judge(ServerBackend(f"{url}/v1", "m"), Limits(deadline_s=1.5, attempts=2))
     judge.breaker.cool_down_s, judge.breaker.longest_s = 0.05, 0.1
     panel = Panel(judge, ROUTES, {"commentary": load_rubric("commentary")})
     controller = make_controller(stage, world, saves)
@@ -112,7 +95,7 @@ def test_an_outage_masks_what_is_judged_and_training_goes_on() -> None:
     world, saves, server = fast_world(), Saves(), Server()
 
     async def run() -> Controller:
-        async with server.serving() as url:
+        async with serving("/v1/chat/completions", server.handle) as url:
             controller = controller_of(world, saves, url, STAGE, limit=1.0)
 
             async def outage() -> None:
@@ -142,7 +125,7 @@ def test_a_judge_that_is_down_for_good_ends_the_run_with_the_cause() -> None:
     world, saves, server = fast_world(), Saves(), Server(down=True)
 
     async def run() -> None:
-        async with server.serving() as url:
+        async with serving("/v1/chat/completions", server.handle) as url:
             await controller_of(world, saves, url, STAGE).run()
 
     with pytest.raises(FaultBudgetSpent, match=r"100% of the commentary .*judge: "):

@@ -21,7 +21,6 @@ from safetensors.numpy import load_file
 from benchmarks import recompute_report
 from configs.errors import ConfigError, FaultBudgetSpent, Stopped
 from configs.load import load
-from configs.schema import BuildConfig
 from launch import calibrating
 from launch.local import local_fleets
 from launch.pipeline import Pipeline
@@ -29,10 +28,10 @@ from launch.report import write_report
 from launch.train import prepare
 from rl.checkpoint import CheckpointStore, latest_checkpoint, load_state
 from rl.jsonl import read_log
-from rl.model import build_model
 from rl.tracking import FileTracker, StepRecord
 from tests.integration.torch_engine import start_torch_engine
 from tests.scripted_judge import judge_server
+from tests.tiny_model import build_tiny
 
 RULES = "tests.integration.torch_engine:EvenSum"
 PRESET = """
@@ -81,13 +80,7 @@ class StoppingTracker(FileTracker):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("model")
-    build = BuildConfig(
-        num_layers=1, hidden_size=64, intermediate_size=96, num_heads=2, num_kv_heads=1,
-        vocab_size=300,
-    )  # fmt: skip
-    build_model(build, 3, directory, ["Fees were 384 in 2021 and 512 in 2022. What changed?"])
-    return directory
+    return build_tiny(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

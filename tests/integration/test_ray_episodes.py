@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
+from benchmarks.virtual_time import simulate
 from envs.episodes import EnvFault
 from envs.types import Message, Step, Task
 from launch.env_hosts import Host, HostLeaves, RayEpisodes
-from tests.fakes import simulate
 
 TASK = Task("t/1", "x:Y", (Message("user", "?"),), "")
 REPLY = Message("assistant", "1")

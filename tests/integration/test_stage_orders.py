@@ -9,12 +9,11 @@ import json
 from pathlib import Path
 
 from configs.load import load
-from configs.schema import BuildConfig
 from launch.arms import run_arms
 from launch.stage_orders import compare_stages
 from rl.jsonl import read_log
-from rl.model import build_model
 from tests.integration.torch_trainer import TorchTrainer
+from tests.tiny_model import build_tiny
 
 PRESET = """
 name: orders
@@ -62,13 +61,9 @@ STAGES = {
 
 
 def test_arms_share_their_sft_and_differ_in_order(tmp_path: Path) -> None:
-    build = BuildConfig(
-        num_layers=1, hidden_size=64, intermediate_size=96, num_heads=2, num_kv_heads=1,
-        vocab_size=300,
-    )  # fmt: skip
-    build_model(build, 3, tmp_path / "model", ["Fees were 384 in 2021 and 512 in 2022. What?"])
+    model = build_tiny(tmp_path / "model")
     (tmp_path / "orders.yaml").write_text(PRESET)
-    loaded = load(str(tmp_path / "orders.yaml"), [f"model.path={tmp_path / 'model'}"])
+    loaded = load(str(tmp_path / "orders.yaml"), [f"model.path={model}"])
     experiment = compare_stages(loaded, "reasoning", "agentic", [3], tmp_path / "out")
     train = TorchTrainer()
     run_arms(experiment, train)

@@ -340,7 +340,7 @@ def test_dates() -> None:
 AMOUNTS = st.decimals(min_value=1, max_value=999_999, places=2).map(float)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(AMOUNTS, st.sampled_from(["", "-"]))
 def test_every_way_to_write_an_amount_is_equal(amount: float, sign: str) -> None:
     gold = f"{sign}{amount}"
@@ -358,7 +358,7 @@ def test_every_way_to_write_an_amount_is_equal(amount: float, sign: str) -> None
         assert verify(gold, f"\\boxed{{{form}}}", MILLION) == "equal", form
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(AMOUNTS, st.sampled_from([1.03, 0.97, -1.0, 10.0, 0.1, 100.0, 0.01, 1e3]))
 def test_a_wrong_amount_is_never_equal(amount: float, factor: float) -> None:
     wrong = amount * factor
@@ -374,7 +374,7 @@ def test_a_wrong_amount_is_never_equal(amount: float, factor: float) -> None:
 NOISE = "0189.,%$()-+=/:;°eExX百千万亿点三九是或和ABan"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(alphabet=NOISE + " \n", max_size=40))
 def test_random_text_has_a_verdict_and_does_not_spray(reply: str) -> None:
     golds = [str(number) for number in (1.0, 8.9, 18.0, 910.0, 89000.0, 1e6)]

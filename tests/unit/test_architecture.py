@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -39,8 +39,8 @@ HOMES = {
     "mcp": ("envs/mcp_server.py",),
     "websockets": ("envs/openenv_server.py",),
     "httpx": ("envs/openenv_server.py",),
-    "wandb": ("rl/tracking.py",),
-    "tensorboard": ("rl/tracking.py",),
+    "wandb": ("rl/sinks.py",),
+    "tensorboard": ("rl/sinks.py",),
     "matplotlib": ("launch/plots.py", "launch/curriculum_plots.py"),
     "omegaconf": ("configs/load.py",),
     "yaml": ("configs/load.py", "rewards/rubric.py"),
@@ -70,7 +70,7 @@ def product_files() -> list[Path]:
     return [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-@cache
+@lru_cache(maxsize=1)
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -89,7 +89,13 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", product_files(), ids=name_of)
+@pytest.fixture(scope="module", params=product_files(), ids=name_of)
+def path(request: pytest.FixtureRequest) -> Path:
+    """A file of ours; by its scope all tests of one come before those of the next."""
+    file: Path = request.param
+    return file
+
+
 def test_imports_follow_the_tables(path: Path) -> None:
     name = name_of(path)
     package = name.partition("/")[0]
@@ -102,7 +108,6 @@ def test_imports_follow_the_tables(path: Path) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("path", product_files(), ids=name_of)
 def test_files_and_functions_stay_small(path: Path) -> None:
     num_lines = len(path.read_text(encoding="utf-8").splitlines())
     assert num_lines <= MAX_FILE_LINES, f"{name_of(path)} has {num_lines} lines"
@@ -117,7 +122,6 @@ def test_the_configuration_stays_small() -> None:
     assert 0 < num_keys() <= MAX_KEYS
 
 
-@pytest.mark.parametrize("path", product_files(), ids=name_of)
 def test_what_a_configuration_names_is_imported_in_one_place(path: Path) -> None:
     if name_of(path) == "configs/registry.py":
         return

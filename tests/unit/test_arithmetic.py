@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.finance.arithmetic import worked_difference, worked_sum
@@ -25,13 +25,11 @@ def read_upward(working: str, lent: int) -> int:
     return total + carry * 10 ** (place + 1)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(naturals, naturals)
 def test_sum_read_upward_is_the_total(a: int, b: int) -> None:
     assert read_upward(worked_sum(a, b), lent=0) == a + b
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(naturals, naturals)
 def test_difference_read_upward_is_the_result(a: int, b: int) -> None:
     working = worked_difference(a, b)

@@ -22,7 +22,7 @@ def make(*sizes: int) -> LastMeanCurriculum:
 
 
 @given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=3), seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_pools_partition_the_tasks_and_a_state_goes_on(sizes: list[int], seed: int) -> None:
     luck, through, again = random.Random(seed), make(*sizes), make(*sizes)
     owed = []

@@ -165,20 +165,25 @@ def test_phases_are_medians_and_the_rest_is_what_they_leave() -> None:
     assert figures == pytest.approx({"generate": 1.2, "train": 2.0, "step": 3.5, "rest": 0.5})
 
 
-def test_the_quickstart_takes_its_gain_from_the_stages() -> None:
-    report = {
-        "peak_memory_gb": 4.0,
-        "controller_overhead": 0.05,
-        "max_logprob_difference": 1e-5,
-        "stages": {
-            "start": {"pass_at_1": 0.0},
-            "sft": {"pass_at_1": 0.25},
-            "reasoning": {"pass_at_1": 0.75},
-        },
+def test_the_quickstart_takes_its_gains_from_the_stages() -> None:
+    accuracy = {
+        "sft": {"finance": 0.2, "division": 0.3, "price": 0.3, "general": 0.5},
+        "reasoning": {"finance": 0.7, "division": 0.2, "price": 0.3, "general": 0.5},
+        "agentic": {"finance": 0.7, "division": 0.8, "price": 0.5, "general": 0.5},
+        "general": {"finance": 0.72, "division": 0.78, "price": 0.5, "general": 0.7},
     }
-    figures = quickstart.figures_of(report)
-    assert figures["gain_points"] == 50.0
-    assert figures["pass_at_1_start"] == 0.0
+    stages = {
+        stage: {"by_label": {"set": {name: {"pass_at_1": p} for name, p in by_set.items()}}}
+        for stage, by_set in accuracy.items()
+    }
+    measured = {"peak_memory_gb": 4.0, "controller_overhead": 0.05, "max_logprob_difference": 1e-5}
+    figures = quickstart.figures_of({**measured, "stages": stages})
+    assert figures["reasoning_gain"] == pytest.approx(50)
+    assert figures["tools_gain"] == pytest.approx(40)
+    assert figures["mixed_gain"] == pytest.approx(20)
+    assert figures["general_gain"] == pytest.approx(20)
+    assert figures["kept_by_general"] == pytest.approx(-2)
+    assert figures["agentic/price"] == 50
 
 
 def test_the_curriculum_is_held_to_its_mean_over_seeds() -> None:

@@ -314,7 +314,7 @@ OUTCOMES = {  # does a save that fails here leave the new directory, and does it
 ACTIONS = ["save", "damage newest", "lose pointer", "restart", *OUTCOMES]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=8))
 def test_any_history_ends_in_the_checkpoint_that_a_plain_model_predicts(history: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -202,7 +202,7 @@ def reloaded(loaded: LoadedConfig, folder: Path) -> LoadedConfig:
     return load(str(folder / "again.yaml"))
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="$\\\0")))
 @example(text="a\x85b")  # a line break to YAML 1.1
 def test_any_text_survives_saving(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -111,6 +112,9 @@ def test_the_line_of_an_evaluation_splits_by_mode() -> None:
     assert evaluation_line(short).endswith(", 3 left out: prompt too long")
     midway = EvaluationRecord("reasoning", 9, 12.0, results, step=40)
     assert evaluation_line(midway).startswith("held-out after reasoning 40: pass@1")
+    sets = tuple(replace(r, labels={"set": name}) for r, name in zip(results, "ab", strict=True))
+    by_set = evaluation_line(EvaluationRecord("reasoning", 9, 12.0, sets))
+    assert "pass@1 50.0% (a 80.0%, b 20.0%), greedy" in by_set
     assert "no task" in evaluation_line(EvaluationRecord(START, 0, 0.0, ()))
 
 

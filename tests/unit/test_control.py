@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.virtual_time import simulate
 from configs.errors import ConfigError, FaultBudgetSpent
 from configs.schema import RolloutConfig, RunConfig
 from launch import control
@@ -22,7 +23,6 @@ from launch.cli import app
 from launch.control import Running, controlled
 from launch.resize import check_room, describe, drain, parse_sizes, resize
 from launch.workers import Member
-from tests.fakes import simulate
 from tests.unit.test_pool import Machine, make_pool, until
 
 

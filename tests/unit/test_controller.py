@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.virtual_time import simulate
 from configs.errors import FaultBudgetSpent, Stopped
 from configs.schema import StageConfig
 from rl.controller import Controller, Progress, capacity
@@ -18,7 +19,7 @@ from rl.evaluate import GroupLost
 from rl.pruning import ADVICE
 from rl.tracking import StepRecord
 from rollout.types import RolloutRequest
-from tests.fakes import GOOD, Decide, Fate, Saves, World, heavy_tailed, make_controller, simulate
+from tests.fakes import GOOD, Decide, Fate, Saves, World, heavy_tailed, make_controller
 
 
 def rl_stage(**fields: Any) -> StageConfig:
@@ -51,7 +52,6 @@ def stages(draw: st.DrawFn) -> StageConfig:
     )
 
 
-@settings(deadline=None)
 @given(
     stage=stages(),
     seed=st.integers(0, 2**32),
@@ -299,7 +299,7 @@ def identity(request: RolloutRequest) -> tuple[Any, ...]:
     return request.task.id, request.seeds, request.thinking
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(stage=stages(), seed=st.integers(0, 2**32), cut=st.integers(1, 7))
 def test_a_resumed_run_asks_for_what_the_uninterrupted_one_does(
     stage: StageConfig, seed: int, cut: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,39 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def keys() -> Iterator[str]:
+    """Every key and section of the page that is made from the schema, as a pattern."""
+    section = ""
+    for line in (ROOT / "docs" / "configuration.md").read_text().splitlines():
+        if heading := re.fullmatch(r"### `(.+)`", line):
+            section = heading[1] + "."
+            yield heading[1]
+        elif row := re.match(r"\| `(\w+)` \| (keyword arguments)?", line):
+            yield section + row[1] + (".ARGUMENT" if row[2] else "")
+            yield section + row[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_keys_exist(page: Path) -> None:
+    known = "|".join(keys()).replace(".", r"\.").replace("NAME", r"\w+").replace("ARGUMENT", ".+")
+    sections = {key.partition(".")[0] for key in keys()} - {"envs"}  # a folder, too
+    for code in re.findall(r"`([^`\n]+)`", page.read_text()):
+        key = re.match(r"(\w+)(?:\.\w+)+(?=[ =:]|$)", code)
+        if key and key[1] in sections:
+            assert re.fullmatch(known, key[0]), f"{page.name} names the key {key[0]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_modules_exist(page: Path) -> None:
+    text = page.read_text()
+    folders = "configs|envs|rollout|rewards|rl|launch|tests|benchmarks|docs|deploy"
+    for file in re.findall(rf"[`(]((?:{folders})/[\w/.-]+)[`)]", text):
+        assert (ROOT / file).exists(), f"{page.name} names {file}"
+    for module in re.findall(r"python -m ((?:benchmarks|configs)(?:[ .][a-z_]+)?)", text):
+        path = ROOT / re.sub("[ .]", "/", module)
+        assert path.is_dir() or path.with_suffix(".py").exists(), f"{page.name}: -m {module}"
 
 
 def test_make_targets_exist() -> None:

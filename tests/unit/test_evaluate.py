@@ -8,13 +8,18 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from benchmarks.virtual_time import simulate
 from configs.schema import EvaluationConfig
 from envs.finance import FinanceTasks
 from envs.types import TaskSet
 from rl.evaluate import Evaluator, held_out, is_correct
 from rl.tracking import EvaluationRecord
 from rollout.types import PROMPT_TOO_LONG, Group, RolloutRequest, StopReason
-from tests.fakes import Decide, FakeRollouts, FakeScorer, Fate, NumberedTasks, World, simulate
+from tests.fakes import Decide, FakeRollouts, FakeScorer, Fate, NumberedTasks, World
+
+
+def named(sets: Sequence[TaskSet]) -> dict[str, TaskSet]:
+    return {f"set_{number}": tasks for number, tasks in enumerate(sets)}
 
 
 def evaluate(
@@ -22,7 +27,7 @@ def evaluate(
 ) -> tuple[EvaluationRecord, World]:
     world = World(decide)
     settings = EvaluationConfig(num_tasks=4, samples=3, **config)  # type: ignore[arg-type]
-    tasks = held_out(sets, settings.num_tasks)
+    tasks = held_out(named(sets), settings.num_tasks)
     evaluator = Evaluator(tasks, settings, FakeRollouts(world), FakeScorer(), seed=17)
     return simulate(evaluator.run("reasoning", 6)), world
 
@@ -40,17 +45,23 @@ def test_tasks_are_different_and_evenly_over_the_sets(
     sizes: list[int], asked: int, expected: list[int]
 ) -> None:
     sets = [NumberedTasks(size, str(number)) for number, size in enumerate(sizes)]
-    chosen = [task.id for task in held_out(sets, asked)]
+    chosen = [task.id for task in held_out(named(sets), asked)]
     assert len(set(chosen)) == len(chosen)
     counts = Counter(task_id.partition("/")[0] for task_id in chosen)
     assert [counts[str(number)] for number in range(len(sizes))] == expected
-    assert chosen == [task.id for task in held_out(sets, asked)]
+    assert chosen == [task.id for task in held_out(named(sets), asked)]
+
+
+def test_tasks_say_which_of_several_sets_they_are_of() -> None:
+    sets = [NumberedTasks(9, "0"), NumberedTasks(9, "1")]
+    assert [task.labels["set"] for task in held_out(named(sets), 3)] == ["set_0", "set_0", "set_1"]
+    assert all("set" not in task.labels for task in held_out(named(sets[:1]), 3))
 
 
 @pytest.mark.parametrize("levels", [(1,), (1, 2, 3)])
 def test_held_out_finance_tasks_have_mixed_labels(levels: tuple[int, ...]) -> None:
     tasks = FinanceTasks(split="heldout", levels=levels)
-    chosen = held_out([tasks], 200)
+    chosen = held_out({"finance": tasks}, 200)
     assert len({task.id for task in chosen}) == 200
     for label in ("scene", "task", "level"):
         everywhere = {tasks[index].labels[label] for index in range(500)}
@@ -95,7 +106,7 @@ def test_faults_are_left_out_and_are_no_wrong_answers() -> None:
         }
         return Fate(rewards.get(faulty[request.task.id], [1.0]))
 
-    tasks = held_out([NumberedTasks(8)], 4)
+    tasks = held_out(named([NumberedTasks(8)]), 4)
     names = ["all samples", "the greedy one", "one sample", "none"]
     faulty = {task.id: name for task, name in zip(tasks, names, strict=True)}
     record, _ = evaluate(decide)
@@ -117,7 +128,7 @@ def test_prompts_that_are_too_long_are_counted() -> None:
             ]
             return replace(group, trajectories=tuple(failed))
 
-    tasks = held_out([NumberedTasks(8)], 5)
+    tasks = held_out(named([NumberedTasks(8)]), 5)
     long = {tasks[1].id, tasks[3].id}
     rollouts = Short(World(right_in(1)))
     record = simulate(Evaluator(tasks, EvaluationConfig(), rollouts, FakeScorer(), 17).run("x", 0))
@@ -137,7 +148,7 @@ def test_the_engines_are_kept_busy_and_not_flooded() -> None:
             self.now -= len(request.seeds)
             return group
 
-    tasks = held_out([NumberedTasks(500)], 200)
+    tasks = held_out(named([NumberedTasks(500)]), 200)
     rollouts = Counting(World(right_in(1)))
     config = EvaluationConfig(samples=3)
     record = simulate(Evaluator(tasks, config, rollouts, FakeScorer(), 17, slots=40).run("x", 0))

@@ -7,20 +7,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from configs.errors import ConfigError
-from configs.schema import (
-    BuildConfig,
-    ModelConfig,
-    RewardConfig,
-    RunConfig,
-    StageConfig,
-    StageKind,
-    TasksConfig,
-)
+from configs.schema import ModelConfig, RewardConfig, RunConfig, StageConfig, StageKind, TasksConfig
 from rl.checkpoint import Checkpoint, CheckpointError, CheckpointStore, RunState
 from rl.durable import load_tensors, read_json, save_tensors, write_json
 from rl.export import copy_settings, export_checkpoint, model_card
-from rl.model import build_model
 from rl.provenance import Fingerprints
+from tests.tiny_model import build_tiny
 
 STATE = RunState(
     stage="reasoning",
@@ -74,17 +66,7 @@ REPORT = {
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("base")
-    build = BuildConfig(
-        num_layers=1,
-        hidden_size=64,
-        intermediate_size=64,
-        num_heads=2,
-        num_kv_heads=1,
-        vocab_size=320,
-    )
-    build_model(build, 0, directory, ["Fees were 12, now 15."])
-    return directory
+    return build_tiny(tmp_path_factory.mktemp("base"))
 
 
 def save(base: Path, directory: Path) -> Checkpoint:

@@ -155,7 +155,7 @@ def len_of_stack() -> int:
 ALPHABET = [*"0123456789+-*/()., <>=!e", "**", "//", "abs", "round", "pow", "log", "e9", "\n", "%"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(ALPHABET), max_size=60).map("".join))
 def test_any_text_has_a_value_or_a_named_error(expression: str) -> None:
     outcome(expression)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.virtual_time import simulate
 from configs.errors import ConfigError, DataError, FaultBudgetSpent
 from configs.load import load
 from configs.registry import CURRICULA
@@ -26,7 +27,7 @@ from rl.pass_rate import Merged
 from rl.profile import TaskProfile, write_profile
 from rl.provenance import Fingerprints
 from rollout.types import Group, RolloutRequest
-from tests.fakes import Fate, Saves, World, labelled_task, make_controller, simulate
+from tests.fakes import Fate, Saves, World, labelled_task, make_controller
 
 SCENES = ("banking", "funds")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.virtual_time import simulate
 from configs.errors import ConfigError
 from envs.types import Message
 from rewards.breaker import Breaker, JudgeDown
 from rewards.judge import Judge, JudgeError, JudgeFault, Limits, Reply, open_cache
 from rewards.judge_server import ServerBackend, read_key
 from rewards.rubric import load_rubric
-from tests.fakes import simulate
 
 RUBRIC = load_rubric("commentary")
 GOOD = '{"reason": "", "logic": "sound", "depth": "some"}'

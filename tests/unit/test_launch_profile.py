@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.virtual_time import simulate
 from configs.errors import ConfigError, FaultBudgetSpent
 from configs.schema import StageConfig
 from envs.types import Task
@@ -17,7 +18,7 @@ from launch.profile import MadeWith, Profiler, by_label, choose, finished, parts
 from rl.curriculum import Mixture
 from rl.profile import TaskProfile, read_profile
 from rollout.types import RolloutRequest
-from tests.fakes import Fate, NumberedTasks, World, simulate
+from tests.fakes import Fate, NumberedTasks, World
 
 MADE_WITH: MadeWith = {"model": "51aa", "samples": 4}
 MIXTURE = Mixture({"a": NumberedTasks(30, "a"), "b": NumberedTasks(9, "b")}, {"a": 1.0, "b": 1.0})

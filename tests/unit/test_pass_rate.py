@@ -110,7 +110,7 @@ class Play:
     seed=st.integers(0, 10**6),
     steps=st.integers(0, 400),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_pools_partition_the_tasks_and_none_is_lost(
     sizes: list[int], seed: int, steps: int
 ) -> None:
@@ -128,7 +128,7 @@ def test_pools_partition_the_tasks_and_none_is_lost(
     before=st.integers(0, 300),
     weights=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_state_of_any_moment_goes_on_bit_for_bit(
     size: int, seed: int, before: int, weights: bool
 ) -> None:
@@ -211,7 +211,7 @@ class Reference:
 
 
 @given(seed=st.integers(0, 10**6), horizon=st.integers(1, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_estimates_and_pools_match_a_slow_reference(seed: int, horizon: int) -> None:
     curriculum = make(15, seed=seed, horizon=horizon)
     play, tasks = Play(curriculum, seed), [Reference(horizon) for _ in range(15)]
@@ -241,7 +241,7 @@ def test_estimates_and_pools_match_a_slow_reference(seed: int, horizon: int) -> 
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_quotas_hold(seed: int) -> None:
     """In every 33 draws one tests a mastered task and one an unreachable one, if one has rested
     when they begin; and never more than one while there are tasks to learn from."""
@@ -309,7 +309,7 @@ def test_an_unreachable_task_returns_at_one_success() -> None:
 
 
 @given(seed=st.integers(0, 10**6), verdicts=st.integers(0, 3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_faults_never_move_a_tasks_difficulty(seed: int, verdicts: int) -> None:
     curriculum = make(20, seed=seed)
     play = Play(curriculum, seed)

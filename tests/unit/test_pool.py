@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.virtual_time import simulate
 from configs.errors import FaultBudgetSpent, MissingCapability
 from launch.faults import FaultClass, ProcessDied, RequestFailed, WorkerLost
 from launch.pool import Pool
 from launch.states import Limits, State
 from launch.workers import Member, Role
-from tests.fakes import simulate
 
 LIMITS = Limits(restarts=3, probe_every_s=10)
 
@@ -434,7 +434,7 @@ def test_closing_ends_every_process() -> None:
     simulate(run())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), workers=st.integers(1, 4))
 def test_whatever_is_killed_or_resized_every_request_is_answered_or_lost(
     seed: int, workers: int

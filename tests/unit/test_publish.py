@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.virtual_time import simulate
 from configs.errors import FaultBudgetSpent
 from rl.publish import SharedMemoryTransfer, WeightPublisher, largest_difference
 from rollout.types import FloatArray, IntArray
-from tests.fakes import simulate
 
 PROBES = [np.array([3, 1, 4], np.int32), np.array([1, 5, 9, 2], np.int32)]
 

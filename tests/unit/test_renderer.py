@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
@@ -260,7 +260,6 @@ def test_fingerprint_changes_with_the_template(renderer: Renderer, tmp_path: Pat
     assert other.fingerprint != renderer.fingerprint
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(), st.text(), st.booleans())
 def test_any_text_survives_as_prompt_and_as_reply(
     renderer: Renderer, question: str, reply: str, thinking: bool

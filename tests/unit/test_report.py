@@ -156,7 +156,7 @@ def test_report_json_has_the_promised_shape(finished_run: Path) -> None:
         assert stage["by_mode"].keys() == {"thinking", "non_thinking"}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_report_and_recomputation_agree(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

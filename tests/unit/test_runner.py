@@ -13,6 +13,7 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
+from benchmarks.virtual_time import simulate
 from envs.episodes import Hall, PlainEpisodes, fault_of
 from envs.tools import ToolEnv
 from envs.types import Message, Step, Task
@@ -31,7 +32,6 @@ from rollout.types import (
     StopReason,
     Trajectory,
 )
-from tests.fakes import simulate
 
 TASK = Task("t/1", "t", (Message("user", "Claims were 7 in May and 8 in June. Total?"),), "15")
 SAMPLING = Sampling(0.7, 50)

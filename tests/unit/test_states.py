@@ -173,7 +173,7 @@ EVENTS = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(events=st.lists(EVENTS, max_size=60))
 def test_what_holds_after_any_order_of_events(
     events: list[tuple[Kind, int, int, float]],

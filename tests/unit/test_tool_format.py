@@ -95,7 +95,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(min_size=1), st.dictionaries(st.text(), json_values, max_size=3))
 def test_any_call_is_read_back(name: str, arguments: dict[str, object]) -> None:
     call = ToolCall(name, arguments)

@@ -68,7 +68,7 @@ def test_conduct_term_by_term(errors: tuple[str, ...], term: str, value: float) 
     assert 1 <= score.reward <= FULL
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.booleans(),
     st.lists(st.sampled_from(["", *CallError]), max_size=6),

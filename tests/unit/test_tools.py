@@ -266,7 +266,7 @@ def test_results_are_bounded_and_valid_text() -> None:
     assert records["nested"] == '{"a": [1, null]}'
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(st.characters(codec=None)), st.integers(1, 40))
 def test_bounded_text_never_fails(text: str, most: int) -> None:
     data = bounded_text(text, most).encode()
@@ -281,7 +281,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(["divide", "other"]), st.dictionaries(st.text() | st.just("a"), VALUES))
 def test_whatever_is_called_is_answered(name: str, arguments: dict[str, Any]) -> None:
     [record] = answer([divide], ToolCall(name, arguments))

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.virtual_time import simulate
 from configs.errors import FaultBudgetSpent
 from configs.schema import StageConfig
 from envs.types import Message
 from rl.verdicts import GAP_RISE, WINDOW, VerdictWatch, verdict_metrics
 from rollout.types import Group, Score, StopReason, Trajectory
-from tests.fakes import Fate, Saves, World, labelled_task, make_controller, simulate, trajectory
+from tests.fakes import Fate, Saves, World, labelled_task, make_controller, trajectory
 
 
 def group_of(scores: Sequence[Score], kind: str = "commentary", **fields: object) -> Group:

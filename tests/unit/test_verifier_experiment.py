@@ -160,7 +160,7 @@ def test_a_model_that_is_not_there_costs_no_training_of_a_judge(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("preset", "arms", "problem"),
-    [("quickstart", ["rule"], "asks a judge"), ("general", ["rules"], "unknown arm 'rules'")],
+    [("curriculum_mix", ["rule"], "asks a judge"), ("general", ["rules"], "unknown arm 'rules'")],
 )
 def test_what_cannot_be_compared(
     preset: str, arms: list[str], problem: str, tmp_path: Path
