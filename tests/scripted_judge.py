@@ -12,22 +12,10 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tests.integration.chat_server import completion, serving
+
 VERDICT = {"reason": "", "logic": "sound", "depth": "some"}
 """Of the rubric "commentary"."""
-
-
-def completion(text: str | None, finish: str = "stop") -> web.Response:
-    message = {"role": "assistant", "content": text}
-    return web.json_response(
-        {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "m",
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": {"prompt_tokens": 50, "completion_tokens": 9, "total_tokens": 59},
-        }
-    )
 
 
 @dataclass
@@ -35,14 +23,14 @@ class ScriptedJudge:
     """POST /MODE/v1/chat/completions behaves as its mode says; under /script/, as those of `script`
     say in turn."""
 
-    port: int = 0
+    address: str = ""
     script: Sequence[str] = ("good",)
     hits: Counter[str] = field(default_factory=Counter)
     keys: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[dict[str, object]] = field(default_factory=list)
 
     def url(self, mode: str = "script") -> str:
-        return f"http://127.0.0.1:{self.port}/{mode}/v1"
+        return f"{self.address}/{mode}/v1"
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         mode = request.match_info["mode"]
@@ -115,16 +103,8 @@ class ScriptedJudge:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[ScriptedJudge]:
-        app = web.Application()
-        app.router.add_post("/{mode}/v1/chat/completions", self.handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.port = runner.addresses[0][1]
-        try:
+        async with serving("/{mode}/v1/chat/completions", self.handle) as self.address:
             yield self
-        finally:
-            await runner.cleanup()
 
 
 @contextlib.contextmanager
