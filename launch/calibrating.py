@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, FaultBudgetSpent
 from configs.schema import RunConfig
 from launch.judging import judge_settings
+from rewards.breaker import LONGEST_S
 from rewards.calibration import Calibration
 from rl.tracking import Tracker
 
 FALL, RISE = 0.15, 0.1
 """How far kappa may fall, and the share of false accepts rise, since the first calibration."""
+ATTEMPTS, PAUSE_S = 4, LONGEST_S
+"""At a stage's beginning, while too few cases get a verdict. Each attempt waits for a judge that is
+down for its deadline, and after the pause its circuit lets a probe through."""
+
+Ask = Callable[[], Awaitable[Mapping[str, Calibration]]]
 
 
 @dataclass(slots=True)
@@ -24,16 +31,29 @@ class Calibrator:
     tracker: Tracker
     _first: dict[str, Calibration] = field(default_factory=dict)
 
-    def begin(self, stage: str, found: Mapping[str, Calibration]) -> dict[str, float]:
-        """Before a stage that asks the judge.
+    async def begin(self, stage: str, ask: Ask) -> dict[str, float]:
+        """Before a stage that asks the judge: have it grade its gold sets, and log how it did.
 
         Raises:
-            ConfigError: the judge does not know its gold set well enough to be learnt from.
+            ConfigError: the judge does not know a gold set well enough to be learnt from.
+            FaultBudgetSpent: it did not answer, so that nobody knows.
         """
+        found, attempts = await ask(), 1
+        while unknown := self._log_unknown(stage, 0, found):
+            if attempts == ATTEMPTS:
+                kind, c = next(iter(unknown.items()))
+                raise FaultBudgetSpent(
+                    f"stage {stage} does not begin: the judge's agreement is unknown, {c.judged} "
+                    f"of {c.cases} cases of the gold set of {kind} got a verdict in the last of "
+                    f"{ATTEMPTS} attempts ({c.cause}); see that the judge answers and continue "
+                    "with --resume"
+                )
+            await asyncio.sleep(PAUSE_S)
+            found, attempts = await ask(), attempts + 1
         least = judge_settings(self.config.reward).min_kappa
         for kind, c in found.items():
             if c.kappa is None or c.kappa < least:
-                told = "no verdict at all" if c.kappa is None else f"Cohen's kappa of {c.kappa:.2f}"
+                told = "no kappa at all" if c.kappa is None else f"Cohen's kappa of {c.kappa:.2f}"
                 raise ConfigError(
                     f"stage {stage} does not begin: on the gold set of {kind} the judge reaches "
                     f"{told}, under reward.judge.min_kappa {least:g}; take a better judge or "
@@ -42,9 +62,13 @@ class Calibrator:
         return self.log(stage, 0, found)
 
     def log(self, stage: str, step: int, found: Mapping[str, Calibration]) -> dict[str, float]:
-        """One event for each kind of task, alarms where one has become worse; returns metrics."""
+        """One event for each kind of task, alarms where one has become worse; returns metrics,
+        which there are none of where the judge did not answer."""
         metrics: dict[str, float] = {}
+        unknown = self._log_unknown(stage, step, found)
         for kind, c in found.items():
+            if kind in unknown:
+                continue
             first = self._first.setdefault(kind, c)
             drift = None if c.mean is None or first.mean is None else c.mean - first.mean
             self.tracker.log_event(
@@ -66,6 +90,18 @@ class Calibrator:
                     advice="the judge has changed: look at its server, model and rubric",
                 )  # fmt: skip
         return metrics
+
+    def _log_unknown(
+        self, stage: str, step: int, found: Mapping[str, Calibration]
+    ) -> dict[str, Calibration]:
+        """An event for each kind of task on whose gold set the judge gave too few verdicts."""
+        unknown = {kind: c for kind, c in found.items() if not c.is_known}
+        for kind, c in unknown.items():
+            self.tracker.log_event(
+                "uncalibrated", stage=stage, step=step, task=kind, cases=c.cases, judged=c.judged,
+                cause=c.cause, advice="the judge does not answer: look at its server",
+            )  # fmt: skip
+        return unknown
 
 
 def _by(a: float | None, b: float | None) -> float:

@@ -139,10 +139,25 @@ def _arm(
 
 
 def train_once(config: RunConfig, out: Path, train: Train) -> None:
-    """Begin the run, or go on with it; a finished one is left as it is."""
+    """Begin the run, or go on with it; a finished one is left as it is. Raises as `keep_config`."""
     file = out / f"{config.name}.yaml"
-    file.write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")  # JSON is YAML
+    keep_config(config, file)
     train(load(str(file)), has_checkpoint(out / config.name / CHECKPOINTS))
+
+
+def keep_config(config: RunConfig, file: Path) -> None:
+    """Write down the configuration of a part of an experiment.
+
+    Raises:
+        ConfigError: the part was begun with another one, whose results would be mixed with these.
+    """
+    text = json.dumps(dataclasses.asdict(config), indent=1) + "\n"  # JSON is YAML
+    if file.exists() and file.read_text() != text:
+        raise ConfigError(
+            f"{file} was begun with another configuration: give another --out, or go on with the "
+            "same arguments"
+        )
+    file.write_text(text)
 
 
 def _write(

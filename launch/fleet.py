@@ -20,7 +20,7 @@ from launch.pool import Pool
 from launch.remote import within
 from launch.states import State
 from launch.workers import Member
-from rewards.calibration import Calibration
+from rewards.calibration import NOT_ASKED, Calibration
 from rewards.processes import light
 from rewards.routing import Route
 from rewards.scoring import asks_judge, with_scores
@@ -166,18 +166,19 @@ class RewardFleet:
         return with_scores(scored, await self._scores(self.judges, light(scored)))
 
     async def calibrate(self) -> dict[str, Calibration]:
-        """The judge on its gold sets; nothing where it cannot be asked."""
+        """The judge on its gold sets; where no worker could ask it, `cause` says why."""
         if self.judges is None:
             return {}
-        member = await self.judges.acquire()
-        seconds = self.deadlines.group_s
-        try:
-            found: dict[str, Calibration] = await self.judges.call(
-                member, "calibrate", seconds=seconds, what="scoring the gold set"
-            )
-            return found
-        except (WorkerLost, RequestFailed):
-            return {}
+        for _ in range(MAX_ATTEMPTS):
+            member = await self.judges.acquire()
+            seconds, what = self.deadlines.step_s, "scoring the gold set"
+            try:
+                found: dict[str, Calibration]
+                found = await self.judges.call(member, "calibrate", seconds=seconds, what=what)
+                return found
+            except (WorkerLost, RequestFailed) as failure:
+                unknown = replace(NOT_ASKED, cause=str(failure))
+        return {kind: unknown for kind, route in self.routes.items() if route.gold}
 
     async def close(self) -> None:
         pools = [self.pool] if self.judges is None else [self.pool, self.judges]

@@ -31,7 +31,8 @@ class Rewards(Scorer, Protocol):
     """Scores groups, by rule and by a judge."""
 
     async def calibrate(self) -> Mapping[str, Calibration]:
-        """The judge on its gold sets, by kind of task; nothing where there is none."""
+        """The judge on its gold sets, by kind of task: of each that there is, also where it could
+        not be asked."""
         ...
 
 

@@ -124,14 +124,17 @@ def load_rubrics(config: RewardConfig, routes: Mapping[str, Route]) -> dict[str,
 def load_gold(
     routes: Mapping[str, Route], rubrics: Mapping[str, Rubric]
 ) -> dict[str, Sequence[GoldCase]]:
-    """The gold set of every route that names one. Raises DataError for an unusable file."""
-    from launch.tiny_judge import GRADED, gold_set
+    """The gold set of every route that names one. Raises DataError for an unusable file, and
+    ConfigError where there is none, naming the key."""
+    from launch.gold import GRADED, gold_set
     from rewards.calibration import read_gold
 
     return {
-        kind: gold_set(rubric) if routes[kind].gold == GRADED else read_gold(Path(gold), rubric)
+        kind: gold_set(rubric, f"reward.routes.{kind}.gold")
+        if routes[kind].gold == GRADED
+        else read_gold(Path(routes[kind].gold), rubric)
         for kind, rubric in rubrics.items()
-        if (gold := routes[kind].gold)
+        if routes[kind].gold
     }
 
 

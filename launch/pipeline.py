@@ -78,6 +78,7 @@ class Pipeline:
     _calibrator: Calibrator = field(init=False)
     _measured: dict[str, float] = field(default_factory=dict)  # pass@10 by label, held out
     _current: Stage | None = None
+    _judged: bool = False  # whether the current stage asks a judge
     _stop_requested: bool = False
 
     @property
@@ -174,9 +175,10 @@ class Pipeline:
         stage.stop_requested = self._stop_requested
         self._current = stage
         try:
-            if isinstance(stage, Controller) and self._asks_judge(name):
-                found = await self._fleets.rewards.calibrate()
-                stage.calibration = self._calibrator.begin(name, found)
+            self._judged = isinstance(stage, Controller) and self._asks_judge(name)
+            if isinstance(stage, Controller) and self._judged:
+                ask = self._fleets.rewards.calibrate
+                stage.calibration = await self._calibrator.begin(name, ask)
             await stage.run()
         finally:
             self._current = None
@@ -330,11 +332,10 @@ class Pipeline:
     async def _after_rl_step(self, stage: Progress) -> None:
         await self._evaluate_if_due(stage)
         every = judge_settings(self.config.reward).calibrate_every
-        if every and stage.step % every == 0 and not stage.finished:
+        if self._judged and every and stage.step % every == 0 and not stage.finished:
             assert isinstance(self._current, Controller)
-            if self._current.calibration:
-                found = await self._fleets.rewards.calibrate()
-                self._current.calibration = self._calibrator.log(stage.name, stage.step, found)
+            found = await self._fleets.rewards.calibrate()
+            self._current.calibration = self._calibrator.log(stage.name, stage.step, found)
         await self._save_if_due(stage)
 
     async def _save_if_due(self, stage: Progress) -> None:

@@ -29,7 +29,14 @@ from configs.validate import enabled_stages, is_hub_id
 from envs.datasets import LoadedDemonstrations, LoadedTasks
 from envs.types import DemonstrationSet, TaskSet
 from launch.guidance import load_guidance
-from launch.judging import asks_anyone, judge_settings, load_routes, load_rubrics, load_rules
+from launch.judging import (
+    asks_anyone,
+    judge_settings,
+    load_gold,
+    load_routes,
+    load_rubrics,
+    load_rules,
+)
 from launch.machine import Machine, this_machine
 from launch.tasks import load_demonstrations, load_tasks
 from rewards.scoring import Rules
@@ -176,8 +183,8 @@ def _judge(config: RunConfig) -> Iterator[Role]:
     """The judge's fleet, where a route asks one."""
     if not asks_anyone(config.reward):
         return
-    settings = judge_settings(config.reward)
-    load_rubrics(config.reward, load_routes(config.reward))
+    settings, routes = judge_settings(config.reward), load_routes(config.reward)
+    load_gold(routes, load_rubrics(config.reward, routes))
     if settings.url:
         yield Role("judge", settings.workers, 0, 0, {"process": REWARD_WORKER_GIB})
         return

@@ -22,21 +22,16 @@ from pathlib import Path
 
 from configs.errors import FaultBudgetSpent
 from configs.schema import BuildConfig, LearnerConfig, RunConfig, Schedule, StageConfig, StageKind
-from envs.draws import Draws, permute
+from envs.draws import Draws
 from envs.finance.general import GradedComments
-from envs.types import Demonstration, Message
+from envs.types import Demonstration
+from launch.gold import GRADED, TINY, gold_case
 from launch.judging import asks_anyone
 from launch.machine import deepspeed_accelerator
-from rewards.calibration import GoldCase
-from rewards.routing import judge_texts
 from rewards.rubric import REASON, Rubric, load_rubric
-from rollout.types import StopReason, Trajectory
 
-GRADED = "graded"
-RUBRIC = "commentary_tiny"
 STEPS = 250
 BATCH = 64
-GOLD_CASES = 200
 TOKENIZER_TEXTS = 2000
 TIMEOUT_S = 1800.0
 BUILD = BuildConfig(vocab_size=512)
@@ -57,21 +52,6 @@ class Lessons:
         asked = type(task)(task.id, task.env, prompt, "")
         verdict = json.dumps({REASON: reason, **levels})
         return Demonstration(asked, False, "", verdict, "graded")
-
-
-def gold_case(comments: GradedComments, rubric: Rubric, index: int) -> GoldCase:
-    task, text, levels, _ = comments.graded(index)
-    reply = Message("assistant", text)
-    shown = Trajectory(task, 0, (), (*task.prompt, reply), StopReason.STOP)
-    return GoldCase(judge_texts(rubric, shown), levels)
-
-
-def gold_set(rubric: Rubric) -> list[GoldCase]:
-    """Held-out comments, about numbers that no lesson is about."""
-    comments = GradedComments("heldout")
-    key = 1
-    places = (permute(number, len(comments), key) for number in range(GOLD_CASES))
-    return [gold_case(comments, rubric, place) for place in places]
 
 
 def prepare_tiny_judge(directory: Path, seed: int, steps: int = STEPS) -> float:
@@ -137,7 +117,7 @@ def train(directory: Path, seed: int, steps: int) -> None:
     from rl.types import Batch, LearnerSettings
     from rollout.renderer import Renderer
 
-    lessons = Lessons(GradedComments(seed=seed), load_rubric(RUBRIC))
+    lessons = Lessons(GradedComments(seed=seed), load_rubric(TINY))
     base, partial = directory.with_name("judge_base"), directory.with_name("judge_partial")
     build_model(BUILD, seed, base, _texts(lessons))
     renderer, host = Renderer(base), "127.0.0.1"

@@ -18,7 +18,7 @@ from configs.errors import ConfigError
 from configs.load import LoadedConfig
 from configs.schema import RunConfig, StageConfig
 from launch.evaluate import evaluate_directory
-from launch.experiment import Train, rl_stage, starting_model, train_once
+from launch.experiment import Train, keep_config, rl_stage, starting_model, train_once
 from launch.figures import accuracy_of, evaluation_of
 from launch.judging import asks_anyone, load_routes
 from launch.models import weights_of
@@ -28,7 +28,7 @@ from rewards.routing import Mode
 from rl.checkpoint import CHECKPOINTS, latest_checkpoint
 from rl.jsonl import read_log
 from rl.statistics import mean_interval
-from rl.tracking import METRICS
+from rl.tracking import EVENTS, METRICS
 
 ARMS: Mapping[str, Mode] = {"rule": Mode.RULE, "judge": Mode.JUDGE, "both": Mode.BOTH}
 START = "start"
@@ -63,7 +63,8 @@ def run_experiment(loaded: LoadedConfig, plan: Plan, train: Train) -> list[Outco
     Called again after an interruption it goes on where it was.
 
     Raises:
-        ConfigError: the preset has no RL stage, no route of its asks a judge, or an arm is unknown.
+        ConfigError: the preset has no RL stage, no route of its asks a judge, an arm is unknown, or
+            `out` holds another experiment.
         AssayError: a run ended before its last step; call again to go on.
     """
     name, stage = rl_stage(loaded.config)
@@ -72,9 +73,10 @@ def run_experiment(loaded: LoadedConfig, plan: Plan, train: Train) -> list[Outco
     for arm in plan.arms:
         if arm not in ARMS:
             raise ConfigError(f"unknown arm '{arm}'; there are {', '.join(ARMS)}")
+    given = weights_of(plan.model).absolute() if plan.model else None
     plan.out.mkdir(parents=True, exist_ok=True)
     base, _ = with_judge(replace(loaded.config, output=str(plan.out)), plan.out / "judge")
-    model = weights_of(plan.model) if plan.model else starting_model(base, name, train)
+    model = given or starting_model(base, name, train)
     base = replace(base, model=replace(base.model, path=str(model)))
     outcomes = [_outcome(base, START, base.seed, model, plan.out)]
     for seed in range(base.seed, base.seed + plan.seeds):
@@ -83,7 +85,7 @@ def run_experiment(loaded: LoadedConfig, plan: Plan, train: Train) -> list[Outco
             train_once(config, plan.out, train)
             checkpoint = latest_checkpoint(plan.out / config.name / CHECKPOINTS)
             assert checkpoint is not None, "a run that is done has saved its last step"
-            outcomes.append(_outcome(base, arm, seed, checkpoint.model_dir, plan.out))
+            outcomes.append(_outcome(base, arm, seed, checkpoint.model_dir.absolute(), plan.out))
     _write(plan, outcomes)
     return outcomes
 
@@ -104,9 +106,10 @@ def arm_config(base: RunConfig, arm: str, seed: int, name: str, stage: StageConf
 def _outcome(base: RunConfig, arm: str, seed: int, model: Path, out: Path) -> Outcome:
     """Evaluate a model by both, or read what an earlier attempt found."""
     file = out / f"evaluation_{arm}_{seed}.json"
+    both = arm_config(base, "both", base.seed, *rl_stage(base))
+    both = replace(both, model=replace(both.model, path=str(model)))
+    keep_config(both, file.with_suffix(".yaml"))
     if not file.exists():
-        both = arm_config(base, "both", base.seed, *rl_stage(base))
-        both = replace(both, model=replace(both.model, path=str(model)))
         record = evaluate_directory(both)
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(dataclasses.asdict(record)))
@@ -119,9 +122,10 @@ def _outcome(base: RunConfig, arm: str, seed: int, model: Path, out: Path) -> Ou
 def _write(plan: Plan, outcomes: Sequence[Outcome]) -> None:
     rows = [dataclasses.asdict(outcome) for outcome in outcomes]
     calls = {arm: judge_calls(plan, arm) for arm in plan.arms}
-    text = json.dumps({"outcomes": rows, "judge_calls": calls}, indent=2)
-    (plan.out / f"{REPORT}.json").write_text(text + "\n")
-    (plan.out / f"{REPORT}.md").write_text(render(plan, outcomes, calls))
+    kappas = judge_kappas(plan)
+    record = {"outcomes": rows, "judge_calls": calls, "judge_kappas": kappas}
+    (plan.out / f"{REPORT}.json").write_text(json.dumps(record, indent=2) + "\n")
+    (plan.out / f"{REPORT}.md").write_text(render(plan, outcomes, calls, kappas))
 
 
 def judge_calls(plan: Plan, arm: str) -> float:
@@ -130,30 +134,63 @@ def judge_calls(plan: Plan, arm: str) -> float:
     return sum(step.get("judge/calls") or 0.0 for steps in logs for step in steps)
 
 
-def render(plan: Plan, outcomes: Sequence[Outcome], calls: Mapping[str, float]) -> str:
+def judge_kappas(plan: Plan) -> dict[str, float]:
+    """By kind of task, the lowest kappa that the judge began a stage with."""
+    logs = (read_log(path / EVENTS) for path in sorted(plan.out.glob("*_*")))
+    first = [e for log in logs for e in log if e["kind"] == "calibration" and not e["step"]]
+    return {
+        kind: min(e["kappa"] for e in first if e["task"] == kind)
+        for kind in sorted({event["task"] for event in first})
+    }
+
+
+def render(
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    calls: Mapping[str, float],
+    kappas: Mapping[str, float],
+) -> str:
     """The comparison as Markdown."""
-    kinds = list(outcomes[0].scores)
+    seeds = (
+        "One seed an arm, so that small differences may be chance"
+        if plan.seeds == 1
+        else f"{plan.seeds} seeds an arm, mean and 95 % interval (Student's t over seeds)"
+    )
+    known = ", ".join(f"{kappa:.2f} on {kind}" for kind, kappa in kappas.items())
     lines = [
         "# Rules, judge and both, measured by both",
         "",
-        f"{plan.seeds} seeds an arm, mean and 95 % interval (Student's t over seeds); held-out "
-        "tasks, means over sampled answers.",
+        f"{seeds}; held-out tasks, means over sampled answers.",
         "",
-        "| Arm | Tasks | Full score | Reward of both | Rules | Judge | Judge calls |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| Arm | Tasks of kind | Tasks | Full score | Reward of both | Rules | Judge | "
+        "Judge calls |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for arm in (START, *plan.arms):
         found = [outcome for outcome in outcomes if outcome.arm == arm]
-        for kind in kinds:
+        for kind in dict.fromkeys(kind for outcome in outcomes for kind in outcome.scores):
             scores = [outcome.scores[kind] for outcome in found if kind in outcome.scores]
-            full = _interval([o.accuracy for o in found]) if kind == "all" else ""
-            asked = f"{calls.get(arm, 0.0):,.0f}" if kind == "all" else ""
-            cells = (_interval([s.reward for s in scores]), _interval([s.rule for s in scores]))
-            judged = _interval([s.judge for s in scores])
-            lines.append(
-                f"| {arm} | {kind} | {full} | {cells[0]} | {cells[1]} | {judged} | {asked} |"
+            cells = (
+                _counts([s.tasks for s in scores]),
+                _interval([o.accuracy for o in found]) if kind == "all" else "",
+                _interval([s.reward for s in scores]),
+                _interval([s.rule for s in scores]),
+                _interval([s.judge for s in scores]),
+                f"{calls.get(arm, 0.0):,.0f}" if kind == "all" else "",
             )
-    return "\n".join(lines) + "\n"
+            lines.append(f"| {arm} | {kind} | {' | '.join(cells)} |")
+    trust = (
+        f"The judge reaches a Cohen's kappa of {known}, on answers whose grades are known."
+        if known
+        else "How far the judge can be trusted was not measured: set `gold` on its routes."
+    )
+    return "\n".join([*lines, "", trust]) + "\n"
+
+
+def _counts(tasks: Sequence[int]) -> str:
+    """Fewer than there are were left out for faults, which gave no verdict."""
+    low, high = min(tasks, default=0), max(tasks, default=0)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _interval(values: Sequence[float | None]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST_S = 30.0
+"""Between two probes of a judge that is down."""
 POLL_S = 0.2
 """How soon to look again while somebody else's probe is out."""
 
@@ -24,9 +26,10 @@ class Breaker:
     patience_s: float
     threshold: int = 5
     cool_down_s: float = 1.0
-    longest_s: float = 30.0
+    longest_s: float = LONGEST_S
     faults: int = 0
     down_since: float | None = None
+    cause: str = ""
     _opens_at: float = 0.0
     _cool_down: float = 0.0
     _probing: bool = False
@@ -50,16 +53,17 @@ class Breaker:
             self._probing = True
             return 0.0
         if now - self.down_since > self.patience_s:
-            raise JudgeDown(f"down for {now - self.down_since:.0f} s")
+            raise JudgeDown(f"for {now - self.down_since:.0f} s; at last: {self.cause}")
         return max(POLL_S, self._opens_at - now)
 
     def succeeded(self) -> None:
         """An answer came, whatever it says."""
         self.faults, self.down_since, self._cool_down, self._probing = 0, None, 0.0, False
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, cause: str) -> None:
         """No answer came."""
         self.faults += 1
+        self.cause = cause
         if self._probing or (self.faults >= self.threshold and not self.is_open):
             self._cool_down = min(self.longest_s, 2 * self._cool_down or self.cool_down_s)
             self._opens_at = now + self._cool_down

@@ -33,7 +33,7 @@ class Calibration:
     Cohen's kappas (Cohen 1960), agreement beyond chance. `false_accept` is the share of the
     answers to be rejected that it accepts. `mean` is the mean value it gives, whose change is
     drift. All are over the `judged` of the `cases` that it gave a verdict on, None where there are
-    none.
+    none. `cause` is why others have none, most often.
     """
 
     cases: int
@@ -42,18 +42,31 @@ class Calibration:
     kappa: float | None
     false_accept: float | None
     mean: float | None
+    cause: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the figures mean anything: at least half of the cases have a verdict."""
+        return 2 * self.judged >= self.cases > 0
+
+
+NOT_ASKED = Calibration(0, 0, None, None, None, None)
+"""Of a judge that no case came to."""
 
 
 async def calibrate(judge: Judge, rubric: Rubric, cases: Sequence[GoldCase]) -> Calibration:
     """Have every case judged anew, past the cache."""
+    causes: Counter[str] = Counter()
 
     async def one(case: GoldCase) -> Mapping[str, float] | None:
         try:
             return (await judge.verdict(rubric, case.texts, fresh=True)).terms
-        except JudgeError:
+        except JudgeError as error:
+            causes[str(error)] += 1
             return None
 
-    verdicts = await asyncio.gather(*map(one, cases))
+    # The first alone: after an outage it is the probe, which the others would not wait for.
+    verdicts = [await one(cases[0]), *await asyncio.gather(*map(one, cases[1:]))]
     wanted = [
         {name: rubric.criteria[name][level] for name, level in case.levels.items()}
         for case in cases
@@ -68,6 +81,7 @@ async def calibrate(judge: Judge, rubric: Rubric, cases: Sequence[GoldCase]) -> 
         kappa=_lowest_kappa(rubric, known),
         false_accept=sum(_mean(v) >= ACCEPT_AT for v in bad) / len(bad) if bad else None,
         mean=sum(_mean(v) for _, v in known) / len(known) if known else None,
+        cause=causes.most_common(1)[0][0] if causes else "",
     )
 
 

@@ -232,12 +232,12 @@ class Judge:
             if fault.retry_after_s:
                 self.breaker.pause(self.clock(), fault.retry_after_s)
             if fault.again and fault.kind != "limited":
-                self.breaker.failed(self.clock())
+                self.breaker.failed(self.clock(), f"{fault.kind}, {fault}")
             else:  # it did answer
                 self.breaker.succeeded()
             raise
         except asyncio.CancelledError:  # the deadline: an answer that does not come is a fault
-            self.breaker.failed(self.clock())
+            self.breaker.failed(self.clock(), "timeout, no answer by the deadline")
             raise
         self.breaker.succeeded()
         return reply

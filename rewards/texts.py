@@ -60,7 +60,16 @@ _ADDRESSES_JUDGE = re.compile(
     r"|(?:^|[^\w])[\"'<#*]*(?:score|verdict|rating|grade)[\"'>*]*\s*[:=]\s*[\"']?(?:[0-9]|yes|true|"
     r"correct|pass|good|strong)"
     r"|\bscore of [0-9]|\b(?:certify|confirm|attest) (?:that )?(?:this|my|the) (?:answer |reply )?"
-    r"is correct|<score>|满分|评为|评分标准|オール満点|満点",
+    r"is correct|<score>"
+    r"|\b(?:rate|grade|mark|score|judge|accept|count|treat)\b.{0,10}\b(?:this|my|the) "
+    r"(?:answer|reply|response|comment)\b.{0,10}\b(?:as|correct|right)\b"
+    # The same in other languages: an order to grade, and the answer or the grade that it is about.
+    r"|满分|评为|判为|评分标准|満点|採点|正解として|만점|정답으로"
+    r"|\b(?:оцени|поставь|засчитай)(?:те)?\b.{0,40}\b(?:ответ|балл|оценк)"
+    r"|\b(?:califi(?:ca|que)|punt[uú][ae]|eval[uú][ae])\b.{0,20}\brespuesta\b"
+    r"|\b(?:notez|évaluez|jugez)\b.{0,20}\bréponse\b"
+    r"|\b(?:bewerten?|benoten?)\b.{0,20}\bantwort\b"
+    r"|\b(?:avalie|considere)\b.{0,20}\bresposta\b",
     re.IGNORECASE,
 )
 

@@ -228,9 +228,10 @@ def make_controller(
     num_tasks: int = 50,
     state: dict[str, Any] | None = None,
     seed: int = 17,
+    tasks: Mixture[Task] | None = None,
 ) -> Controller:
     """A controller over fakes; with `state` it resumes from there."""
-    tasks = Mixture({"main": NumberedTasks(num_tasks)}, {"main": 1.0})
+    tasks = tasks or Mixture({"main": NumberedTasks(num_tasks)}, {"main": 1.0})
     curriculum = UniformCurriculum(tasks.sizes, tasks.weights, seed)
     controller = Controller("stage", stage, seed, tasks, curriculum, world.parts(), save)
     if state:

@@ -18,7 +18,8 @@ from configs import faultpoints
 from configs.schema import DeadlinesConfig, HostsConfig
 from launch.resize import resize
 from rl.jsonl import read_log
-from tests.faults.trials import Trial, kill, pid, play, small_cluster
+from tests.fakes import NumberedTasks
+from tests.faults.trials import Attempt, Trial, kill, mixed, pid, play, small_cluster
 
 ENV = "tests.integration.environments:Tools"
 
@@ -35,7 +36,8 @@ def tool_trial(folder: Path, disturb: Any = None, hosts: int = 2, **config: Any)
     folder = folder / "run"
     deadlines = DeadlinesConfig(2.0, 6.0, 40.0, 60.0, 100.0, 200.0)
     config = {"steps": 4, "max_turns": 3, "max_tokens": 60, "deadlines": deadlines, **config}
-    return play(folder, disturb, env=ENV, hosts=HostsConfig(workers=hosts), **config)
+    attempt = Attempt(mixed(NumberedTasks(50, env=ENV)))
+    return play(folder, disturb, attempt=attempt, hosts=HostsConfig(workers=hosts), **config)
 
 
 def samples(trial: Trial) -> list[dict[str, Any]]:

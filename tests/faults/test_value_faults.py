@@ -5,13 +5,10 @@ As in test_fleet_faults.py, `play` checks after each trial what must hold.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from configs import faultpoints
 from configs.errors import FaultBudgetSpent
 from configs.schema import DeadlinesConfig, RewardConfig, RolloutConfig
 from tests.faults.trials import Trial, answers, play, small_cluster
+from tests.scripted_judge import judge_server
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -90,41 +88,14 @@ def test_f16_groups_without_a_signal_end_the_run_by_name(tmp_path: Path) -> None
         )  # fmt: skip
 
 
-class Verdicts(BaseHTTPRequestHandler):
-    """A judge's server that finds every answer sound."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        verdict = json.dumps({"reason": "", "logic": "sound", "depth": "some"})
-        message = {"role": "assistant", "content": verdict}
-        answer = {
-            "id": "1", "object": "chat.completion", "created": 1, "model": "m",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10},
-        }  # fmt: skip
-        body = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        return None
-
-
 @pytest.fixture(scope="module")
 def judged() -> Iterator[RewardConfig]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Verdicts)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield RewardConfig(
-        verifier=PARITY, routes={"fake": {"mode": "both", "rules": PARITY, "rubric": "commentary"}},
-        judge={"url": f"http://127.0.0.1:{server.server_port}/v1", "model": "m"},
-    )  # fmt: skip
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with judge_server() as server:
+        yield RewardConfig(
+            verifier=PARITY,
+            routes={"fake": {"mode": "both", "rules": PARITY, "rubric": "commentary"}},
+            judge={"url": server.url(), "model": "m"},
+        )
 
 
 @pytest.fixture(scope="module")

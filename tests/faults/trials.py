@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from configs.schema import (
     RunConfig,
     StageConfig,
 )
+from envs.types import Task
 from launch import cluster
 from launch.cluster import RayFleets, start_rewards, start_rollouts, stop_engines
 from launch.gauges import RayGauges
@@ -38,13 +39,14 @@ from launch.memory import RUN_ID_VARIABLE
 from launch.models import Models
 from launch.pool import Pool
 from launch.workers import Member
-from rl.controller import Controller, Parts
+from rl.controller import Controller, Parts, Progress
 from rl.curriculum import Mixture
 from rl.jsonl import read_log
 from rl.ledger import Ledger
 from rl.publish import SharedMemoryTransfer, WeightPublisher
 from rl.tracking import FileTracker
 from rl.types import Batch, StepResult
+from rl.verdicts import VerdictWatch
 from rollout.types import FloatArray, IntArray
 from tests.fakes import NumberedTasks, Saves, make_controller
 from tests.faults.stubs import TROUBLE, StubRenderer, StubRolloutActor, stub_logprobs
@@ -55,6 +57,9 @@ LIMIT_S = 300.0
 GONE_S = 180.0
 
 PROBES = [np.arange(n, dtype=np.int32) for n in (4, 7)]
+
+BEGINNING: dict[str, Any] = {"step": 0, "policy_version": 0, "ledger": Ledger().state()}
+"""The state of a stage that has made no step."""
 
 Disturb = Callable[["Trial"], Awaitable[None]]
 
@@ -94,6 +99,20 @@ class Learner:
         return stub_logprobs(values, self.weights)
 
 
+def mixed(*sets: NumberedTasks) -> Mixture[Task]:
+    """Sets of tasks in equal shares."""
+    return Mixture({tasks.name: tasks for tasks in sets}, {tasks.name: 1.0 for tasks in sets})
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a stage is played on: its tasks, who saves it, and the state that it resumes from."""
+
+    tasks: Mixture[Task] = field(default_factory=lambda: mixed(NumberedTasks(50)))
+    save: Callable[[Progress], Coroutine[Any, Any, None]] = field(default_factory=Saves)
+    state: dict[str, Any] | None = None
+
+
 @dataclass
 class Trial:
     """One stage under way, or done."""
@@ -104,6 +123,7 @@ class Trial:
     fleets: RayFleets
     learner: Learner
     publisher: WeightPublisher
+    attempt: Attempt
     seconds: float = 0.0
     trained: list[tuple[int, str, int]] = field(default_factory=list)
 
@@ -159,12 +179,12 @@ def play(
     disturb: Disturb | None = None,
     trouble: dict[str, dict[str, Any]] | None = None,
     limit_s: float = LIMIT_S,
-    env: str = "fake",
+    attempt: Attempt | None = None,
     **config: Any,
 ) -> Trial:
-    """Play a stage, with `disturb` beside it, and check the invariants; what it raises comes. `env`
-    plays its tasks."""
-    return asyncio.run(_play(folder, disturb, trouble or {}, limit_s, trial_config(**config), env))
+    """Play a stage, with `disturb` beside it, and check the invariants; what it raises comes."""
+    attempt, made = attempt or Attempt(), trial_config(**config)
+    return asyncio.run(_play(folder, disturb, trouble or {}, limit_s, made, attempt))
 
 
 async def _play(
@@ -173,7 +193,7 @@ async def _play(
     trouble: dict[str, Any],
     limit_s: float,
     config: RunConfig,
-    env: str,
+    attempt: Attempt,
 ) -> Trial:
     model, weights = folder / "model", folder / "weights"
     weights.mkdir(parents=True)
@@ -186,7 +206,7 @@ async def _play(
     try:
         async with asyncio.timeout(limit_s):
             trial = await _run(
-                folder, weights, disturb, config, models, run_id, tracker, time.monotonic(), env
+                folder, weights, disturb, config, models, run_id, tracker, time.monotonic(), attempt
             )
     finally:
         tracker.close()
@@ -205,9 +225,10 @@ async def _run(
     run_id: str,
     tracker: FileTracker,
     started: float,
-    env: str,
+    attempt: Attempt,
 ) -> Trial:
-    logs, learner = folder / "logs", Learner()
+    version = (attempt.state or BEGINNING)["policy_version"]
+    logs, learner = folder / "logs", Learner(weights=version)
     learner.may_step.set()
     report = tracker.log_event
     rollouts = await start_rollouts(config, models, logs, run_id, report, serving=False)
@@ -216,14 +237,17 @@ async def _run(
     fleets = RayFleets(config, rollouts, rewards, learner, logs, run_id, report, gauges, None)  # type: ignore[arg-type]
     transfer = SharedMemoryTransfer(weights)
     publisher = WeightPublisher(fleets.engines, lambda: learner, transfer, PROBES, 1e-4)
-    controller = make_controller(config.stages["stage"], _NoWorld(), Saves())  # type: ignore[arg-type]
-    controller.tasks = Mixture({"main": NumberedTasks(50, env=env)}, {"main": 1.0})
+    stage, world = config.stages["stage"], _NoWorld()
+    controller = make_controller(
+        stage, world, attempt.save, state=attempt.state, tasks=attempt.tasks  # type: ignore[arg-type]
+    )  # fmt: skip
+    controller.verdicts = VerdictWatch(config.reward.max_no_verdict, stage.max_empty_steps)
     controller.parts = Parts(rollouts, rewards, learner, publisher, tracker)
     fleets.attach(publisher.join, lambda answer: controller.ledger.late())
-    trial = Trial(folder, config, controller, fleets, learner, publisher)
+    trial = Trial(folder, config, controller, fleets, learner, publisher, attempt)
     try:
         with _training_watched(trial):
-            await publisher.publish(0)
+            await publisher.publish(version)
             async with asyncio.TaskGroup() as both:  # what fails first ends the other, too
                 both.create_task(controller.run())
                 if disturb is not None:
@@ -288,10 +312,13 @@ def check_invariants(trial: Trial) -> None:
     ledger, steps = trial.controller.ledger, trial.steps()
     ledger.check_balance()
     assert ledger.num_owed == 0, "I1: nobody owes anything at the end"
-    assert [s["step"] for s in steps] == list(range(1, trial.config.stages["stage"].steps + 1))
+    begun = trial.attempt.state or BEGINNING
+    trained = ledger.trained - begun["ledger"]["trained"]
+    asked = range(begun["step"] + 1, trial.config.stages["stage"].steps + 1)
+    assert [step["step"] for step in steps] == list(asked)
     groups = [group for group, _, _ in trial.trained]
     visits = [(task, visit) for _, task, visit in trial.trained]
-    assert len(set(groups)) == len(groups) == ledger.trained, "I2: no group is trained twice"
+    assert len(set(groups)) == len(groups) == trained, "I2: no group is trained twice"
     assert len(set(visits)) == len(visits), "I2: no task is trained twice in one visit"
     limit = trial.config.stages["stage"].max_staleness
     assert max(s.get("staleness/max", 0) for s in steps) <= limit, "I3"

@@ -32,6 +32,9 @@ def check(trajectory: Trajectory) -> Score:
             time.sleep(100)
         case "regex":  # within C, where no Python code runs
             re.match(r"(a+)+$", "a" * 60 + "b")
+        case "deaf":  # to the process's own alarm: it is killed from outside
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            time.sleep(100)
         case "memory":
             return Score(float(len(bytearray(8 * 1024**3))))
         case "exit":
@@ -74,6 +77,7 @@ def run(test: Callable[[Checkers], Awaitable[None]], check_s: float = CHECK_S) -
         ("loop", "did not finish within 0.6 s"),
         ("sleep", "did not finish"),
         ("regex", "did not finish"),
+        ("deaf", "did not finish"),
         ("exit", "ended its process with code 3"),
         ("kill", "ended its process"),
         ("memory", "MemoryError"),
@@ -87,6 +91,17 @@ def test_what_goes_wrong_with_one_sample_costs_that_sample_only(reply: str, reas
         assert [score.reward for score in scores] == [1.0, None, 1.0]
         assert reason in scores[1].reason
         assert [s.reward for s in await checkers.scores([sample("c")])] == [1.0]
+
+    run(test)
+
+
+def test_each_sample_that_hangs_costs_one_deadline() -> None:
+    async def test(checkers: Checkers) -> None:
+        replies = ("sleep", "a", "exit", "sleep", "b")
+        began = time.monotonic()
+        scores = await checkers.scores([sample(reply) for reply in replies])
+        assert [score.reward for score in scores] == [None, 1.0, None, None, 1.0]
+        assert time.monotonic() - began < 4 * CHECK_S
 
     run(test)
 

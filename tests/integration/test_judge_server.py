@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
-from collections import Counter
-from dataclasses import dataclass, field
 
 import pytest
-from aiohttp import web
 
 from envs.types import Message, Task
 from rewards.judge import Judge, JudgeError, Limits
@@ -19,93 +14,16 @@ from rewards.panel import Panel
 from rewards.routing import Mode, Route
 from rewards.rubric import load_rubric
 from rollout.types import Group, Score, StopReason, Trajectory
-from tests.integration.chat_server import completion, serving
+from tests.scripted_judge import ScriptedJudge
 
 RUBRIC = load_rubric("commentary")
-VERDICT = {"reason": "", "logic": "sound", "depth": "some"}
 KEY = "sk-canary-71c2"
-PATH = "/{mode}/v1/chat/completions"
 DEADLINE_S = 3.0
 
 
-@dataclass
-class Server:
-    """What is posted to `PATH` is answered as its mode says."""
-
-    url: str = ""
-    hits: Counter[str] = field(default_factory=Counter)
-    keys: list[tuple[str, str]] = field(default_factory=list)
-    bodies: list[dict[str, object]] = field(default_factory=list)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        mode = request.match_info["mode"]
-        self.hits[mode] += 1
-        self.keys.append((mode, request.headers.get("Authorization", "")))
-        self.bodies.append(await request.json())
-        verdict = json.dumps(VERDICT)
-        match mode:
-            case "limited" if self.hits[mode] == 1:
-                return web.Response(status=429, headers={"Retry-After": "0.3"})
-            case "later":
-                return web.Response(status=429, headers={"Retry-After": "30"})
-            case "broken" if self.hits[mode] < 2:
-                return web.Response(status=500)
-            case "down":
-                return web.Response(status=503)
-            case "hang":
-                await asyncio.sleep(30)
-            case "drip":
-                return await self._drip(request)
-            case "close":
-                return await self._close(request)
-            case "cut":
-                return web.Response(text='{"id": "1", "choices": [{"ind')
-            case "cut_verdict":
-                return completion(verdict[:-4])
-            case "length":
-                return completion(verdict, finish="length")
-            case "nan":
-                return completion(verdict.replace('"sound"', "NaN"))
-            case "huge_number":
-                return completion(verdict.replace('"sound"', "1e9"))
-            case "prose":
-                return completion(f"I find it sound. {verdict}")
-            case "echo":
-                return completion('{"verdict": "yes", "score": 1.0}')
-            case "silent":
-                return completion(None)
-            case "null":
-                return web.json_response(None)
-            case "page":
-                return web.Response(text="<html>", content_type="text/html")
-            case "redirect":
-                raise web.HTTPTemporaryRedirect("/elsewhere/v1/chat/completions")
-            case "huge_body":
-                return web.Response(body=b'{"id": "' + b"x" * 5_000_000 + b'"}')
-            case "forbidden":
-                return web.Response(status=403)
-        return completion(verdict)
-
-    async def _drip(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError):
-            for _ in range(200):
-                await response.write(b" ")
-                await asyncio.sleep(0.05)
-        return response
-
-    async def _close(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": "1000"})
-        await response.prepare(request)
-        await response.write(b'{"id":')
-        assert request.transport is not None
-        request.transport.close()
-        return response
-
-    def judge(self, mode: str) -> Judge:
-        backend = ServerBackend(f"{self.url}/{mode}/v1", "m", "ASSAY_JUDGE_KEY")
-        return Judge(backend, Limits(deadline_s=DEADLINE_S, attempts=2))
+def judge(server: ScriptedJudge, mode: str) -> Judge:
+    backend = ServerBackend(server.url(mode), "m", "ASSAY_JUDGE_KEY")
+    return Judge(backend, Limits(deadline_s=DEADLINE_S, attempts=2))
 
 
 @pytest.fixture(autouse=True)
@@ -152,9 +70,9 @@ EXPECTED = {
 
 def test_each_misbehaviour_ends_as_specified(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> tuple[dict[str, str], float]:
-        server = Server()
-        async with serving(PATH, server.handle) as server.url:
-            judges = [server.judge(mode) for mode in EXPECTED]  # before any deadline runs
+        async with ScriptedJudge().serving() as server:
+            judges = [judge(server, mode) for mode in EXPECTED]  # before any deadline runs
+            assert await outcome(judge(server, "good")) == "ok"  # the first request is slow
             began = asyncio.get_running_loop().time()
             fates = await asyncio.gather(*map(outcome, judges))
             took = asyncio.get_running_loop().time() - began
@@ -176,9 +94,8 @@ def test_each_misbehaviour_ends_as_specified(caplog: pytest.LogCaptureFixture) -
 
 def test_a_request_asks_for_the_schema_at_temperature_zero() -> None:
     async def run() -> dict[str, object]:
-        server = Server()
-        async with serving(PATH, server.handle) as server.url:
-            assert await outcome(server.judge("good")) == "ok"
+        async with ScriptedJudge().serving() as server:
+            assert await outcome(judge(server, "good")) == "ok"
             return server.bodies[0]
 
     body = asyncio.run(run())
@@ -188,6 +105,9 @@ def test_a_request_asks_for_the_schema_at_temperature_zero() -> None:
         "json_schema": {"name": "verdict", "schema": RUBRIC.schema, "strict": True},
     }
     assert "tools" not in body
+
+
+MASKED = [mode for mode, ends in EXPECTED.items() if ends != "ok"]
 
 
 def test_nothing_is_scored_by_a_server_that_misbehaves() -> None:
@@ -203,18 +123,16 @@ def test_nothing_is_scored_by_a_server_that_misbehaves() -> None:
         for i, reply in enumerate(replies)
     )  # fmt: skip
 
-    async def run() -> None:
-        server = Server()
-        async with serving(PATH, server.handle) as server.url:
-            for mode in ("prose", "nan", "down", "redirect", "huge_body", "hang"):
-                panel = Panel(
-                    server.judge(mode),
-                    {"commentary": Route(Mode.BOTH, rubric="commentary")},
-                    {"commentary": RUBRIC},
-                )
-                scored = await panel.score(Group(1, task, samples))
-                rewards = [t.reward for t in scored.trajectories]
-                assert rewards == [None, 0.0, None], mode
-                await panel.judge.close()
+    routes = {"commentary": Route(Mode.BOTH, rubric="commentary")}
 
-    asyncio.run(run())
+    async def rewards(panel: Panel) -> list[float | None]:
+        scored = await panel.score(Group(1, task, samples))
+        await panel.judge.close()
+        return [t.reward for t in scored.trajectories]
+
+    async def run() -> dict[str, list[float | None]]:
+        async with ScriptedJudge().serving() as server:
+            panels = [Panel(judge(server, mode), routes, {"commentary": RUBRIC}) for mode in MASKED]
+            return dict(zip(MASKED, await asyncio.gather(*map(rewards, panels)), strict=True))
+
+    assert asyncio.run(run()) == {mode: [None, 0.0, None] for mode in MASKED}

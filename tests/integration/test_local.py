@@ -6,6 +6,8 @@ Only the engine is not the real one (tests/integration/torch_engine.py).
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,8 +19,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from benchmarks import recompute_report
-from configs.errors import ConfigError, Stopped
+from configs.errors import ConfigError, FaultBudgetSpent, Stopped
 from configs.load import load
+from launch import calibrating
 from launch.local import local_fleets
 from launch.pipeline import Pipeline
 from launch.report import write_report
@@ -27,8 +30,10 @@ from rl.checkpoint import CheckpointStore, latest_checkpoint, load_state
 from rl.jsonl import read_log
 from rl.tracking import FileTracker, StepRecord
 from tests.integration.torch_engine import start_torch_engine
+from tests.scripted_judge import judge_server
 from tests.tiny_model import build_tiny
 
+RULES = "tests.integration.torch_engine:EvenSum"
 PRESET = """
 name: local
 model: {max_length: 128}
@@ -61,7 +66,7 @@ checkpoint: {every: 1}
 
 
 class StoppingTracker(FileTracker):
-    """Calls `stop` once `stop_after` steps are logged."""
+    """Calls `stop`, or whatever is in its place, once `stop_after` steps are logged."""
 
     stop_after = -1
     stop: Callable[[], None]
@@ -88,7 +93,13 @@ def train(model: Path, tmp_path: Path) -> Callable[..., Path]:
         async with local_fleets(setup.config, setup.models, start_torch_engine) as fleets:
             await pipeline.run(fleets)
 
-    def run(name: str, *changes: str, resume: bool = False, stop_after: int = -1) -> Path:
+    def run(
+        name: str,
+        *changes: str,
+        resume: bool = False,
+        stop_after: int = -1,
+        instead: Callable[[], None] | None = None,
+    ) -> Path:
         run_dir = tmp_path / name
         loaded = load(str(preset), [f"name={name}", f"model.path={model}", *changes])
         checkpoint = latest_checkpoint(run_dir / "checkpoints") if resume else None
@@ -98,7 +109,7 @@ def train(model: Path, tmp_path: Path) -> Callable[..., Path]:
         (run_dir / "weights").mkdir(exist_ok=True)
         store = CheckpointStore(run_dir / "checkpoints", keep=2)
         pipeline = Pipeline(setup, store, tracker, run_dir / "weights")
-        tracker.stop = pipeline.request_stop
+        tracker.stop = instead or pipeline.request_stop
         try:
             asyncio.run(go(pipeline))
         finally:
@@ -299,3 +310,39 @@ def test_ray_is_not_even_imported() -> None:
 def test_several_learner_ranks_are_refused(train: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match=r"learner.ranks is 2, but --local"):
         train("ranks", "learner.ranks=2")
+
+
+def test_no_stage_begins_on_a_judge_whose_agreement_is_unknown(
+    train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one that has begun take an outage for a figure."""
+    monkeypatch.setattr(calibrating, "PAUSE_S", 0.1)
+    gold = tmp_path / "gold.jsonl"
+    for logic in ("sound", "contradicts"):
+        levels = {"logic": logic, "depth": "some"}
+        with gold.open("a") as file:
+            file.write(json.dumps({"texts": {"candidate": logic}, "levels": levels}) + "\n")
+    route = f"{{mode: both, rubric: commentary, rules: {RULES}, gold: {gold}}}"
+    with judge_server() as server:
+        judge = "deadline_s: 3, attempts: 1, calibrate_every: 1, min_kappa: -1"
+        changes = (
+            f"reward.routes={{finance: {route}}}",
+            f"reward.judge={{url: {server.url()}, model: m, {judge}}}",
+            "reward.max_no_verdict=1.0",
+        )
+        server.script = ["down"]
+        with pytest.raises(FaultBudgetSpent, match=r"reasoning does not begin: .*0 of 2 "):
+            train("judged", *changes)
+        assert {line["stage"] for line in steps(tmp_path / "judged")} == {"sft"}
+
+        server.script = ["good"]
+        strike = functools.partial(setattr, server, "script", ["down"])
+        run_dir = train("judged", *changes, resume=True, stop_after=2, instead=strike)
+    known = [step.get("judge/finance/kappa") for step in steps(run_dir)[3:]]
+    assert known == [0.0, 0.0, None, None]  # of the calibration before each step
+    told = [e for e in read_log(run_dir / "events.jsonl") if e["kind"] == "uncalibrated"]
+    assert [e["step"] for e in told] == [0] * calibrating.ATTEMPTS + [2, 3]
+    assert all(event["cause"] for event in told)
+    figures = [e for e in read_log(run_dir / "events.jsonl") if e["kind"] == "calibration"]
+    assert [e["step"] for e in figures] == [0, 1]
+    assert all(event["judged"] == 2 for event in figures)

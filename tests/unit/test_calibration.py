@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from configs.errors import ConfigError, DataError
+from configs.errors import ConfigError, DataError, FaultBudgetSpent
 from configs.schema import RewardConfig, RunConfig
 from envs.finance.general import GradedComments
 from envs.types import Message
+from launch import calibrating
 from launch.calibrating import Calibrator
-from launch.tiny_judge import Lessons, gold_set
-from rewards.calibration import Calibration, GoldCase, calibrate, cohens_kappa, read_gold
+from launch.gold import gold_set
+from launch.tiny_judge import Lessons
+from rewards.calibration import (
+    NOT_ASKED,
+    Calibration,
+    GoldCase,
+    calibrate,
+    cohens_kappa,
+    read_gold,
+)
 from rewards.judge import Judge, JudgeFault, Reply
 from rewards.rubric import load_rubric
 from rl.tracking import Tracker
@@ -74,9 +84,12 @@ def test_a_perfect_a_lenient_and_a_silent_judge() -> None:
     assert calibrated(GOLD) == Calibration(4, 4, 1.0, 1.0, 0.0, 0.5)
     lenient = calibrated(dict.fromkeys(GOLD, ("right", "some")))
     assert (lenient.agreement, lenient.kappa, lenient.false_accept) == (0.5, 0.0, 1.0)
-    assert calibrated({}) == Calibration(4, 0, None, None, None, None)
+    silent = calibrated({})
+    assert silent == Calibration(4, 0, None, None, None, None, "refused: no")
+    assert not silent.is_known
     some = calibrated({name: GOLD[name] for name in "ab"})
-    assert (some.judged, some.agreement) == (2, 1.0)
+    assert (some.judged, some.agreement, some.is_known) == (2, 1.0, True)
+    assert not calibrated({"a": GOLD["a"]}).is_known
 
 
 def calibrator(**judge: Any) -> tuple[Calibrator, World]:
@@ -85,32 +98,59 @@ def calibrator(**judge: Any) -> tuple[Calibrator, World]:
     return Calibrator(RunConfig(reward=RewardConfig(judge=judge)), tracker), world
 
 
+def begin(watch: Calibrator, *found: Calibration) -> dict[str, float]:
+    """Begin a stage with a judge that is found to be so at each attempt."""
+    answers = iter(found)
+
+    async def ask() -> dict[str, Calibration]:
+        return {"commentary": next(answers)}
+
+    return asyncio.run(watch.begin("general", ask))
+
+
 GOOD = Calibration(50, 50, 0.95, 0.9, 0.02, 0.5)
+SILENT = Calibration(50, 0, None, None, None, None, "unreachable: status 503")
 
 
 def test_a_stage_does_not_begin_with_a_judge_that_knows_too_little() -> None:
     watch, world = calibrator()
-    assert watch.begin("general", {"commentary": GOOD})["judge/commentary/kappa"] == 0.9
+    assert begin(watch, GOOD)["judge/commentary/kappa"] == 0.9
     assert world.events[0][0] == "calibration"
     poor = Calibration(50, 50, 0.7, 0.41, 0.3, 0.5)
     with pytest.raises(ConfigError, match=r"general does not begin.*0\.41.*min_kappa 0\.6"):
-        watch.begin("general", {"commentary": poor})
-    with pytest.raises(ConfigError, match="no verdict at all"):
-        watch.begin("general", {"commentary": Calibration(9, 0, None, None, None, None)})
-    assert calibrator(min_kappa=0.4)[0].begin("general", {"commentary": poor})
+        begin(watch, poor)
+    with pytest.raises(ConfigError, match="no kappa at all"):
+        begin(watch, Calibration(9, 9, 1.0, None, None, 1.0))
+    assert begin(calibrator(min_kappa=0.4)[0], poor)
+
+
+def test_a_stage_waits_for_a_judge_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrating, "PAUSE_S", 0.0)
+    watch, world = calibrator()
+    few = Calibration(50, 24, 1.0, 1.0, 0.0, 0.5, "down: for 70 s; at last: unreachable")
+    assert begin(watch, SILENT, few, GOOD)["judge/commentary/kappa"] == 0.9
+    assert [kind for kind, _ in world.events] == ["uncalibrated", "uncalibrated", "calibration"]
+    assert world.events[0][1]["cause"] == SILENT.cause
+    with pytest.raises(FaultBudgetSpent, match=r"is unknown, 24 of 50 .*\(down: for 70 s"):
+        begin(watch, SILENT, SILENT, SILENT, few, GOOD)
+    with pytest.raises(FaultBudgetSpent, match=r"0 of 0 .*the worker is gone"):
+        begin(watch, *[replace(NOT_ASKED, cause="the worker is gone")] * 4)
 
 
 def test_a_judge_that_changes_is_told_of() -> None:
     watch, world = calibrator()
-    watch.begin("general", {"commentary": GOOD})
+    begin(watch, GOOD)
     same = watch.log("general", 20, {"commentary": GOOD})
     assert same["judge/commentary/drift"] == 0.0
     assert [kind for kind, _ in world.events] == ["calibration"] * 2
     watch.log("general", 40, {"commentary": Calibration(50, 50, 0.8, 0.6, 0.4, 0.7)})
     alarms = [fields["metric"] for kind, fields in world.events if kind == "alarm"]
     assert alarms == ["judge/commentary/kappa", "judge/commentary/false_accept"]
-    gone = watch.log("general", 60, {"commentary": Calibration(50, 0, None, None, None, None)})
-    assert gone == {}  # an outage is no drift
+    del world.events[:]
+    assert watch.log("general", 60, {"commentary": SILENT}) == {}  # an outage is no drift
+    [(kind, fields)] = world.events
+    assert (kind, fields["step"], fields["judged"]) == ("uncalibrated", 60, 0)
+    assert watch.log("general", 80, {"commentary": GOOD})["judge/commentary/drift"] == 0.0
 
 
 def test_gold_files(tmp_path: Path) -> None:

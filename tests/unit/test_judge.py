@@ -229,21 +229,21 @@ def test_one_log_line_for_a_fault(caplog: pytest.LogCaptureFixture) -> None:
 def test_breaker() -> None:
     breaker = Breaker(patience_s=10.0, threshold=2)
     assert breaker.wait_s(0.0) == 0.0
-    breaker.failed(0.0)
+    breaker.failed(0.0, "timeout")
     assert not breaker.is_open
-    breaker.failed(0.0)
+    breaker.failed(0.0, "timeout")
     assert breaker.is_open
-    breaker.failed(0.0)  # of the same herd: it does not make the wait longer
+    breaker.failed(0.0, "timeout")  # of the same herd: it does not make the wait longer
     assert breaker.wait_s(0.5) == 0.5
     assert breaker.wait_s(1.0) == 0.0  # the probe
     assert breaker.wait_s(1.0) > 0.0  # one is enough
-    breaker.failed(2.0)
+    breaker.failed(2.0, "timeout")
     assert breaker.wait_s(2.0) == 2.0  # twice as long
     assert breaker.wait_s(4.5) == 0.0
-    breaker.failed(5.0)
+    breaker.failed(5.0, "timeout")
     assert breaker.wait_s(6.0) == 3.0
     assert breaker.wait_s(9.0) == 0.0
-    with pytest.raises(JudgeDown, match="down for 11 s"):
+    with pytest.raises(JudgeDown, match="for 11 s; at last: timeout"):
         breaker.wait_s(11.0)  # the probe is still out, and patience over
     breaker.succeeded()
     assert breaker.wait_s(12.0) == 0.0

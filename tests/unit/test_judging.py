@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, DataError
 from configs.load import load
 from configs.schema import RewardConfig
+from launch.gold import gold_set
 from launch.judging import asks_anyone, judge_settings, load_routes, load_rubrics, load_rules
 from launch.placement import Node, place_run
-from launch.tiny_judge import gold_set
+from launch.plan import make_plan
 from rewards.judge import Limits
 from rewards.routing import Disagreement, Mode
 from rewards.rubric import load_rubric
+from rewards.texts import gate
 
 SERVER = {"url": "http://127.0.0.1:1/v1", "model": "m"}
 
@@ -27,6 +30,36 @@ def test_the_general_preset_is_sound() -> None:
     assert set(load_rubrics(config, routes)) == {"commentary"}
     assert load_rules(config).routes == routes
     assert len(gold_set(load_rubric("commentary_tiny"))) == 200
+
+
+@pytest.mark.parametrize("name", ["commentary_tiny", "commentary", "refusal", "preference"])
+def test_a_rubric_that_is_shipped_has_a_gold_set(name: str) -> None:
+    rubric = load_rubric(name)
+    cases = gold_set(rubric)
+    assert len(cases) >= 50
+    for criterion, levels in rubric.criteria.items():
+        assert {case.levels[criterion] for case in cases} == set(levels)
+    graded: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+    for case in cases:
+        assert gate(case.texts["candidate"]) == ""
+        shown = rubric.prompt(case.texts, nonce="")[-1].content
+        assert all(text in shown for text in case.texts.values())
+        told = tuple(sorted(case.texts.items()))
+        assert graded.setdefault(told, case.levels) == case.levels, "one text, one grade"
+
+
+def test_generated_gold_is_for_shipped_rubrics_only() -> None:
+    with pytest.raises(ConfigError, match=r"x\.gold: there is no generated gold set .* mine, only"):
+        gold_set(replace(load_rubric("commentary"), name="mine"), "reward.routes.x.gold")
+    other = replace(load_rubric("commentary_tiny"), name="commentary")
+    with pytest.raises(ConfigError, match="which yours differ from"):
+        gold_set(other)
+
+
+def test_a_plan_reads_the_gold() -> None:
+    route = "reward.routes={commentary: {mode: both, rubric: commentary, gold: /nowhere.jsonl}}"
+    with pytest.raises(DataError, match="cannot read the gold set /nowhere"):
+        make_plan(load("general", [route]))
 
 
 @pytest.mark.parametrize(
