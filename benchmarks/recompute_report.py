@@ -29,7 +29,7 @@ RESAMPLES = 10_000
 TAIL = 0.025
 TAIL_TOLERANCE = 0.02  # five standard errors of a share of 2.5 % over the report's 2,000 resamples
 RELATIVE_TOLERANCE = 1e-9
-NOT_COUNTED = {"attempt_start", "run_start", "run_end", "publish", "memory"}
+NOT_COUNTED = {"attempt_start", "run_start", "run_end", "publish", "memory", "calibration"}
 
 
 class Row(NamedTuple):
