@@ -23,6 +23,7 @@ from benchmarks.loop_trl import PLAIN, RAY_NICENESS
 from benchmarks.tool_workload import FigureTasks, figure
 from configs.load import load
 
+END = r"    {{- '<|im_end|>\n' -}}" + "\n"
 CONFIG = Path(__file__).with_name("tools_vs_trl.yaml")
 
 
@@ -39,6 +40,20 @@ class Clock(TrainerCallback):
         self.seconds.append(time.perf_counter() - self.began)
 
 
+def for_training(template: str) -> str:
+    """Our template as TRL wants it: earlier turns keep their think block, and marks say what the
+    policy wrote."""
+    changes = {
+        "(loop.last or thinking)": "true",
+        "    {%- if loop.index0 > last": "    {% generation %}{%- if loop.index0 > last",
+        END + "  {%- elif not": END.replace("-}}\n", "-}}{% endgeneration %}\n") + "  {%- elif not",
+    }
+    for ours, theirs in changes.items():
+        assert template.count(ours) == 1, ours
+        template = template.replace(ours, theirs)
+    return template
+
+
 def main(model: str, threads: int, steps: int) -> None:
     """Train, and print what it took as the last line."""
     out = os.fdopen(os.dup(1), "w")
@@ -52,6 +67,7 @@ def main(model: str, threads: int, steps: int) -> None:
         {"prompt": [m.as_dict() for m in tasks[i].prompt]} for i in range(steps * stage.batch_size)
     ]
     tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = for_training(tokenizer.chat_template)
     tokenizer.response_template = qwen3_template
     tokenizer.pad_token = tokenizer.eos_token
     calls: list[int] = []
