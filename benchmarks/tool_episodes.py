@@ -2,8 +2,7 @@
 
 Engine and environment hosts are Ray actors, as in a run. Rounds of plain questions and of episodes
 with a slow tool take turns. An engine's use is the share of the episodes that are with it at a
-time; its tokens a second stand beside, which a second turn lowers too, as its whole context is read
-again on a CPU.
+time; its tokens a second stand beside, which longer prompts and second turns lower too.
 """
 
 from __future__ import annotations
