@@ -96,7 +96,7 @@ def build_fitted(
     model = load_policy(directory, "float32", "sdpa")
     optimizer = torch.optim.AdamW(model.parameters(), lr=FIT_RATE)
     luck = random.Random(17)
-    for step in range(FIT_STEPS):
+    for _ in range(FIT_STEPS):
         drawn = luck.choices(shown, k=FIT_BATCH)
         samples = [demonstration_sample(renderer.render_demonstration(d), 1.0) for d in drawn]
         longest = max(len(s.token_ids) for s in samples)
@@ -114,7 +114,7 @@ def build_fitted(
     else:
         raise RuntimeError(f"after {FIT_STEPS} steps the loss is {loss.item():.3f}")
     model.save_pretrained(directory)
-    print(f"taught in {step} steps to a loss of {loss.item():.3f}")
+    print(f"taught to a loss of {loss.item():.3f}")
 
 
 def build_config() -> BuildConfig:
