@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -19,21 +19,27 @@ from rl.tracking import EVENTS
 
 TARGET: Target = {
     "max_minutes": Bound("<=", 20),
-    "max_peak_memory_gb": Bound("<=", 16),
+    "max_peak_memory_gb": Bound("<=", 10),
+    "mean_reasoning_gain": Bound(">=", 40),
     "min_reasoning_gain": Bound(">=", 30),
     "min_tools_gain": Bound(">=", 20),
     "min_mixed_gain": Bound(">=", 5),
     "min_general_gain": Bound(">=", 1),
-    "least_kept_by_general": Bound(">=", -3),
+    "min_kept_by_general": Bound(">=", -3),
     "max_judge_minutes": Bound("<=", 4),
     "max_controller_overhead": Bound("<=", 0.10),
     "max_logprob_difference": Bound("<", 1e-4),
 }
-"""Gains are in points of held-out pass@1, each the least over the seeds."""
+"""Over the seeds. Gains are in points of held-out pass@1; `kept_by_general` is that of the worst of
+the sets that earlier stages train."""
 
 TOOLS = ("division", "price")
 EARLIER = ("finance", *TOOLS)
-EXTREMES = {"max": max, "min": min, "least": min}
+OVER_SEEDS: Mapping[str, Callable[[Iterable[float]], float]] = {
+    "max": max,
+    "min": min,
+    "mean": mean,
+}
 
 
 def run(seeds: str = "17,18,19") -> Figures:
@@ -42,12 +48,12 @@ def run(seeds: str = "17,18,19") -> Figures:
     Minutes are those of the whole command. Raises CalledProcessError when a run fails.
     """
     runs = {seed: train(seed) for seed in seeds.split(",")}
-    extremes = {}
+    bounded = {}
     for name in TARGET:
-        extreme, _, figure = name.partition("_")
-        extremes[name] = EXTREMES[extreme](figures[figure] for figures in runs.values())
+        over_seeds, _, figure = name.partition("_")
+        bounded[name] = OVER_SEEDS[over_seeds](figures[figure] for figures in runs.values())
     single = {f"seed_{s}/{name}": figure for s, f in runs.items() for name, figure in f.items()}
-    return {**extremes, **single}
+    return {**bounded, **single}
 
 
 def train(seed: str) -> dict[str, float]:

@@ -61,11 +61,14 @@ class Cell:
         try:
             async with asyncio.timeout(START_S):
                 await reader.readexactly(len(READY))
-        except (TimeoutError, asyncio.IncompleteReadError) as error:
+        except BaseException as error:  # a cancelled start, too, leaves no process
             cell._writer.close()
             with contextlib.suppress(ProcessLookupError):  # it has ended by itself
                 process.kill()
-            raise EnvFault("the process that is to play it does not start") from error
+            await process.wait()
+            if isinstance(error, TimeoutError | EOFError | ConnectionError):
+                raise EnvFault("the process that is to play it does not start") from error
+            raise
         cell._reading = asyncio.create_task(cell._read(reader))
         return cell
 

@@ -12,10 +12,22 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from tests.integration.chat_server import completion, serving
-
 VERDICT = {"reason": "", "logic": "sound", "depth": "some"}
 """Of the rubric "commentary"."""
+
+
+def completion(text: str | None, finish: str = "stop") -> web.Response:
+    message = {"role": "assistant", "content": text}
+    return web.json_response(
+        {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": {"prompt_tokens": 50, "completion_tokens": 9, "total_tokens": 59},
+        }
+    )
 
 
 @dataclass
@@ -48,6 +60,8 @@ class ScriptedJudge:
                 return web.Response(status=429, headers={"Retry-After": "30"})
             case "broken" if self.hits[mode] % 2:
                 return web.Response(status=500)
+            case "gaps":
+                return completion(verdict.replace("sound", "gaps"))
             case "down":
                 return web.Response(status=503)
             case "hang":
@@ -103,8 +117,16 @@ class ScriptedJudge:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[ScriptedJudge]:
-        async with serving("/{mode}/v1/chat/completions", self.handle) as self.address:
+        app = web.Application()
+        app.router.add_post("/{mode}/v1/chat/completions", self.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
             yield self
+        finally:
+            await runner.cleanup()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from envs.tool_schema import Tool, tool_of
 from envs.tools import Limits, ToolEnv
 from envs.types import Message, Task
 
-VERSION = 1  # raise it when the tasks change: old checkpoints then refuse to resume
+VERSION = 2  # raise it when the tasks change: old checkpoints then refuse to resume
 
 Call = Mapping[str, Any]
 

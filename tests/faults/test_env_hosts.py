@@ -4,10 +4,7 @@ stage of real Ray actors."""
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +16,11 @@ from configs.schema import DeadlinesConfig, HostsConfig
 from launch.resize import resize
 from rl.jsonl import read_log
 from tests.fakes import NumberedTasks
-from tests.faults.trials import Attempt, Trial, kill, mixed, pid, play, small_cluster
+from tests.faults.trials import Attempt, Trial, kill, mixed, pid, play
 
 ENV = "tests.integration.environments:Tools"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _cluster() -> Iterator[None]:
-    folder = Path(tempfile.mkdtemp(prefix="assay-ray-"))
-    with small_cluster(folder / "ray"):
-        yield
-    shutil.rmtree(folder, ignore_errors=True)
+pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
 def tool_trial(folder: Path, disturb: Any = None, hosts: int = 2, **config: Any) -> Trial:

@@ -8,10 +8,7 @@ fault has its line (tests/faults/trials.py). Most compare what was trained with 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,20 +20,12 @@ from configs import faultpoints
 from configs.errors import FaultBudgetSpent
 from configs.schema import DeadlinesConfig, FleetConfig, RolloutConfig
 from launch.states import State
-from tests.faults.trials import Trial, answers, kill, pid, play, small_cluster
+from tests.faults.trials import Trial, answers, kill, pid, play
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster")]
 
 SLOW = {"slow": 10}
 """Answers take a second or two, so that a worker can be caught while it serves."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_cluster() -> Iterator[None]:
-    folder = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # a short path: sockets lie in it
-    with small_cluster(folder / "ray"):
-        yield
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

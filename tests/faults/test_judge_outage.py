@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,23 +24,15 @@ from rl.curriculum import Mixture
 from rl.jsonl import read_log
 from rl.provenance import Fingerprints
 from tests.fakes import NumberedTasks
-from tests.faults.trials import Attempt, Trial, kill, mixed, play, small_cluster
+from tests.faults.trials import Attempt, Trial, kill, mixed, play
 from tests.scripted_judge import ScriptedJudge, judge_server
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster")]
 
 RULED, JUDGED = "ruled", "judged"
 STEPS = 12
 IN_STEP = {"max_staleness": 0, "refill_budget": 0.0}
 """Every step draws the same tasks, whatever becomes of them."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_cluster() -> Iterator[None]:
-    folder = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # a short path: sockets lie in it
-    with small_cluster(folder / "ray"):
-        yield
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
-import tempfile
 import time
 from asyncio import sleep
 from collections import Counter
@@ -60,14 +58,12 @@ def test_what_is_trained_is_the_same_and_nothing_is_left(tmp_path: Path) -> None
             done[what] += 1
         trial.controller.stage.steps = trial.controller.step + LAST_STEPS  # it ends, and drains
 
-    folder = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # a short path: sockets lie in it
-    with small_cluster(folder / "ray"):
+    with small_cluster():
         soaked = play(
             tmp_path / "soaked", killer, SLOW, limit_s=SECONDS + 300, steps=10**6, **CONFIG
         )
         steps = len(answers(soaked))
         calm = play(tmp_path / "calm", limit_s=900, steps=steps, **CONFIG)
-    shutil.rmtree(folder, ignore_errors=True)
     ledger = soaked.controller.ledger
     print(f"{steps} steps, {ledger.trained} groups, {ledger.dropped}, {dict(done)}")
     assert steps > LAST_STEPS

@@ -6,8 +6,6 @@ As in test_fleet_faults.py, `play` checks after each trial what must hold.
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,21 +14,13 @@ import pytest
 from configs import faultpoints
 from configs.errors import FaultBudgetSpent
 from configs.schema import DeadlinesConfig, RewardConfig, RolloutConfig
-from tests.faults.trials import Trial, answers, play, small_cluster
+from tests.faults.trials import Trial, answers, play
 from tests.scripted_judge import judge_server
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster")]
 
 PARITY = "tests.faults.stubs:Parity"
 JUDGE_POINTS = [point for point in faultpoints.POINTS if point.startswith("judge.")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_cluster() -> Iterator[None]:
-    folder = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # a short path: sockets lie in it
-    with small_cluster(folder / "ray"):
-        yield
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_f11_what_ends_first_is_not_trained_first(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -328,8 +330,10 @@ def check_invariants(trial: Trial) -> None:
 
 
 @contextmanager
-def small_cluster(folder: Path) -> Iterator[None]:
-    """A Ray of its own for a file of tests, with stub engines in place of vLLM."""
+def small_cluster() -> Iterator[None]:
+    """A Ray of its own for a file of tests, with stub engines in place of vLLM. Its logs stay
+    after a failure."""
+    folder = Path(tempfile.mkdtemp(prefix="assay-ray-"))  # a short path: sockets lie in it
     root = str(Path(__file__).resolve().parents[2])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", root)
@@ -338,12 +342,13 @@ def small_cluster(folder: Path) -> Iterator[None]:
         patch.setattr(cluster, "RolloutActor", StubRolloutActor)
         ray.init(
             num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-            object_store_memory=100 * 1024**2, _temp_dir=str(folder),
+            object_store_memory=100 * 1024**2, _temp_dir=str(folder / "ray"),
         )  # fmt: skip
         try:
             yield
         finally:
             ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def answers(trial: Trial) -> list[list[list[int]]]:

@@ -26,8 +26,7 @@ from rewards.panel import Panel
 from rewards.routing import Mode, Route
 from rewards.rubric import Rubric, load_rubric
 from rollout.types import Group, StopReason, Trajectory
-from tests.integration.chat_server import completion
-from tests.scripted_judge import ScriptedJudge, judge_server
+from tests.scripted_judge import ScriptedJudge, completion, judge_server
 
 RUBRIC = load_rubric("commentary")
 BARE = replace(

@@ -6,11 +6,9 @@ The loop, the judge and the HTTP are real; engines and learner are not.
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
-from aiohttp import web
 
 from configs.errors import FaultBudgetSpent
 from configs.schema import StageConfig
@@ -26,10 +24,11 @@ from rl.controller import Controller
 from rl.verdicts import VerdictWatch
 from rollout.types import Group, RolloutRequest, Score, Trajectory
 from tests.fakes import FakeRollouts, Fate, Saves, World, make_controller
-from tests.integration.chat_server import completion, serving
+from tests.scripted_judge import ScriptedJudge
 
 ROUTES = {"commentary": Route(Mode.JUDGE, rubric="commentary")}
-VERDICTS = ("sound", "gaps")
+UP, DOWN = ("good", "gaps"), ("down",)
+"""What its server does, request by request."""
 
 
 class Writers(FakeRollouts):
@@ -46,21 +45,6 @@ class Writers(FakeRollouts):
         return replace(group, trajectories=tuple(samples))
 
 
-@dataclass
-class Server:
-    """Answers, but with 503 while `down`."""
-
-    down: bool = False
-    hits: int = 0
-
-    async def handle(self, request: web.Request) -> web.Response:
-        self.hits += 1
-        if self.down:
-            return web.Response(status=503)
-        logic = VERDICTS[self.hits % 2]
-        return completion(json.dumps({"reason": "", "logic": logic, "depth": "some"}))
-
-
 def by_index(trajectory: Trajectory) -> Score:
     return Score(float(trajectory.index % 2))
 
@@ -72,7 +56,7 @@ def controller_of(
         return None
 
     rules = Rules(by_index, no_check, ROUTES, {"commentary": (by_index, no_check)})
-    judge = Judge(ServerBackend(f"{url}/v1", "m"), Limits(deadline_s=1.5, attempts=2))
+    judge = Judge(ServerBackend(url, "m"), Limits(deadline_s=1.5, attempts=2))
     judge.breaker.cool_down_s, judge.breaker.longest_s = 0.05, 0.1
     panel = Panel(judge, ROUTES, {"commentary": load_rubric("commentary")})
     controller = make_controller(stage, world, saves)
@@ -92,19 +76,19 @@ STAGE = StageConfig(steps=14, batch_size=4, group_size=4, max_empty_steps=5, ref
 
 
 def test_an_outage_masks_what_is_judged_and_training_goes_on() -> None:
-    world, saves, server = fast_world(), Saves(), Server()
+    world, saves, server = fast_world(), Saves(), ScriptedJudge(script=UP)
 
     async def run() -> Controller:
-        async with serving("/v1/chat/completions", server.handle) as url:
-            controller = controller_of(world, saves, url, STAGE, limit=1.0)
+        async with server.serving():
+            controller = controller_of(world, saves, server.url(), STAGE, limit=1.0)
 
             async def outage() -> None:
                 while controller.step < 4:
                     await asyncio.sleep(0.01)
-                server.down = True
+                server.script = DOWN
                 while controller.step < 7:
                     await asyncio.sleep(0.01)
-                server.down = False
+                server.script = UP
 
             await asyncio.gather(controller.run(), outage())
             return controller
@@ -122,13 +106,13 @@ def test_an_outage_masks_what_is_judged_and_training_goes_on() -> None:
 
 
 def test_a_judge_that_is_down_for_good_ends_the_run_with_the_cause() -> None:
-    world, saves, server = fast_world(), Saves(), Server(down=True)
+    world, saves, server = fast_world(), Saves(), ScriptedJudge(script=DOWN)
 
     async def run() -> None:
-        async with serving("/v1/chat/completions", server.handle) as url:
-            await controller_of(world, saves, url, STAGE).run()
+        async with server.serving():
+            await controller_of(world, saves, server.url(), STAGE).run()
 
     with pytest.raises(FaultBudgetSpent, match=r"100% of the commentary .*judge: "):
         asyncio.run(run())
     assert max(saves.states) == STAGE.max_empty_steps - 1  # resumable from there
-    assert server.hits < 100  # the breaker's probes, not one request a sample
+    assert server.hits["down"] < 100  # the breaker's probes, not one request a sample
