@@ -47,7 +47,7 @@ def run(steps: int = 5) -> Figures:
         "calls_a_sample": called,
         "trl_calls_a_sample": theirs["calls"],
         "tokens_a_sample": median(step["length/mean"] for step in ours),
-        "trl_tokens_a_sample": theirs["tokens"],
+        "trl_tokens_a_sample": theirs["tokens"],  # with those of the tool's reply
     }
 
 
