@@ -1,8 +1,9 @@
 """Arms of an experiment: trainings of one preset that differ in named lists of overrides.
 
 Under each seed a run `seed_N_start` trains the stages that all arms share, once; every arm is a run
-of its own, `seed_N_ARM`, that starts from the model of that one. A finished run is not trained
-again, so an experiment that was interrupted goes on, and more seeds add to those that are there.
+of its own, `seed_N_ARM`, that starts from the model of that one, and asks the same judge. A
+finished run is not trained again, so an experiment that was interrupted goes on, and more seeds add
+to those that are there.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from launch.curriculum_plots import draw_courses
 from launch.experiment import Train
 from launch.figures import last_status
 from launch.tasks import held_out_ids
+from launch.tiny_judge import with_judge
 from rl.checkpoint import CHECKPOINTS, has_checkpoint, latest_checkpoint
 
 START_RUN, REPORT, CONFIG = "start", "report", "config.yaml"
 
 SETTINGS = ("seed", "model.", "stages.", "envs.", "reward.", "evaluation.")
 """What arms that are compared must have in common; machines and fleets may change on the way."""
+MADE_BY_START = ("model.path", "model.revision", "reward.judge.model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ def _changes(run: Run) -> list[str]:
         return []
     tree, _ = compose(str(saved))  # keys that are new since then have their defaults
     changes = changed_keys(to_yaml(tree), to_yaml(run.loaded.tree))
-    made_here = () if run.arm == START_RUN else ("model.path", "model.revision")
+    made_here = () if run.arm == START_RUN else MADE_BY_START
     return [c for c in changes if c.startswith(SETTINGS) and not c.startswith(made_here)]
 
 
@@ -141,20 +144,17 @@ def _go_on(loaded: LoadedConfig, train: Train) -> None:
         train(loaded, has_checkpoint(directory / CHECKPOINTS))
 
 
-def _starting_from(loaded: LoadedConfig, model: Path) -> LoadedConfig:
-    tree = copy.deepcopy(loaded.tree)
-    tree.model.path, tree.model.revision = str(model), ""
-    config = replace(
-        loaded.config, model=replace(loaded.config.model, path=str(model), revision="")
-    )
-    return replace(loaded, config=config, tree=tree)
-
-
-def _trained_model(directory: Path) -> Path:
-    """The model that a finished run ended with."""
-    checkpoint = latest_checkpoint(directory / CHECKPOINTS)
+def _starting_from(loaded: LoadedConfig, start: Path) -> LoadedConfig:
+    """With the model that a finished run ended with, and the judge that it had made."""
+    checkpoint = latest_checkpoint(start / CHECKPOINTS)
     assert checkpoint is not None, "a run that is done has saved its last step"
-    return checkpoint.model_dir.absolute()
+    model = str(checkpoint.model_dir.absolute())
+    config = replace(loaded.config, model=replace(loaded.config.model, path=model, revision=""))
+    config, _ = with_judge(config, start / "judge")
+    tree = copy.deepcopy(loaded.tree)
+    tree.model.path, tree.model.revision = model, ""
+    tree.reward.judge = config.reward.judge
+    return replace(loaded, config=config, tree=tree)
 
 
 def run_arms(experiment: Experiment, train: Train) -> None:
@@ -174,12 +174,12 @@ def run_arms(experiment: Experiment, train: Train) -> None:
     }
     courses: list[Course] = []
     for seed in experiment.seeds:
-        model: Path | None = None
+        start: Path | None = None
         for run in (run for run in runs if run.seed == seed):
-            _go_on(run.loaded if model is None else _starting_from(run.loaded, model), train)
+            _go_on(run.loaded if start is None else _starting_from(run.loaded, start), train)
             courses.append(read_course(run.directory, run.arm, seed, columns))
             if run.arm == START_RUN:
-                model = _trained_model(run.directory)
+                start = run.directory
         _write(experiment, courses)
 
 

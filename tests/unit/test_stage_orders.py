@@ -19,6 +19,7 @@ from launch.arm_figures import Course, Standing, compare_arms, render_arms
 from launch.arms import Experiment, describe, plan_runs, run_arms
 from launch.cli import app
 from launch.curriculum_plots import draw_courses
+from launch.gold import GRADED
 from launch.stage_orders import compare_stages, read_seeds
 from launch.tasks import load_held_out
 from rl.checkpoint import CheckpointStore, RunState
@@ -77,6 +78,8 @@ class Trainer:
         state = RunState("x", 1, 1, {}, {}, {}, {}, Fingerprints({}, "", "", 1), "", "", {})
         CheckpointStore(run_dir / "checkpoints", 2).save(lambda d: make_model(d / "model"), state)
         save_unresolved(loaded, run_dir / "config.yaml")
+        if config.reward.judge.get("model") == GRADED:
+            make_model(run_dir / "judge")
         if self.edits:
             self.edits.write_text("name: [")
         if config.name == self.dies_in:
@@ -205,6 +208,17 @@ def test_the_table_has_reasoning_tools_and_all_of_them(done: Done) -> None:
     stages = [point["stage"] for point in record["courses"][1]["standings"]]
     assert stages == [START, "reasoning", "agentic", "general"]
     assert (done.experiment.out / "accuracy.png").stat().st_size > 10_000
+
+
+def test_the_arms_of_a_seed_ask_the_judge_of_their_start(preset: str, tmp_path: Path) -> None:
+    changes = ["reward.judge.model=graded", "reward.routes.commentary.mode=both"]
+    changes.append("reward.routes.commentary.rubric=commentary_tiny")
+    experiment = compare_stages(load(preset, changes), "reasoning", "agentic", [1], tmp_path / "o")
+    trainer = Trainer()
+    run_arms(experiment, trainer)
+    judges = [config.reward.judge["model"] for config, _ in trainer.runs]
+    assert judges == [GRADED] + [str((tmp_path / "o/seed_1_start/judge").resolve())] * 3
+    assert not any("to train" in line for line in describe(plan_runs(experiment)))
 
 
 def test_other_settings_need_another_folder(done: Done) -> None:
