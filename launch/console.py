@@ -160,7 +160,9 @@ def evaluation_line(record: EvaluationRecord) -> str:
 
 
 def event_line(kind: str, fields: Mapping[str, object]) -> str:
-    """Example: `fault: worker rollout-1, cause deadline`."""
+    """Example: `fault: worker rollout-1, cause deadline`; a notice: its source and message."""
+    if kind == "notice":
+        return printable(f"{fields['source']}: {fields['message']}")
     named = ", ".join(f"{key} {value}" for key, value in fields.items())
     return printable(f"{kind}: {named}" if named else kind)
 

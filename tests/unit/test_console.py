@@ -17,6 +17,7 @@ from launch.console import (
     clock,
     dropped_by_cause,
     evaluation_line,
+    event_line,
     log_dir,
     printable,
     quiet_output,
@@ -84,6 +85,12 @@ def test_without_a_terminal_each_record_is_one_plain_line_however_long() -> None
     assert "\x1b" not in shown.getvalue()
     assert "ETA 6:38" in lines[0]  # 199 more steps of 2 s
     assert len(lines[2]) > 200
+
+
+def test_a_notice_is_its_source_and_message() -> None:
+    assert event_line("notice", {"source": "evaluation", "message": "one set is empty"}) == (
+        "evaluation: one set is empty"
+    )
 
 
 def test_on_a_terminal_a_bar_stands_below_the_lines() -> None:
