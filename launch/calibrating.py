@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from configs.errors import ConfigError, FaultBudgetSpent
 from configs.schema import RunConfig
-from launch.judging import judge_settings
+from launch.judging import judge_settings, load_routes
 from rewards.breaker import LONGEST_S
 from rewards.calibration import Calibration
+from rewards.routing import Mode
 from rl.tracking import Tracker
 
 FALL, RISE = 0.15, 0.1
@@ -38,6 +39,7 @@ class Calibrator:
             ConfigError: the judge does not know a gold set well enough to be learnt from.
             FaultBudgetSpent: it did not answer, so that nobody knows.
         """
+        self._tell_of_routes_without_gold()
         found, attempts = await ask(), 1
         while unknown := self._log_unknown(stage, 0, found):
             if attempts == ATTEMPTS:
@@ -90,6 +92,14 @@ class Calibrator:
                     advice="the judge has changed: look at its server, model and rubric",
                 )  # fmt: skip
         return metrics
+
+    def _tell_of_routes_without_gold(self) -> None:
+        for kind, route in load_routes(self.config.reward).items():
+            if route.mode is not Mode.RULE and not route.gold:
+                self.tracker.log_event(
+                    "notice", source=f"reward.routes.{kind}",
+                    message="no gold set: how well the judge grades these tasks is unknown",
+                )  # fmt: skip
 
     def _log_unknown(
         self, stage: str, step: int, found: Mapping[str, Calibration]

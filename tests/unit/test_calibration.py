@@ -124,6 +124,19 @@ def test_a_stage_does_not_begin_with_a_judge_that_knows_too_little() -> None:
     assert begin(calibrator(min_kappa=0.4)[0], poor)
 
 
+def test_a_judge_whose_agreement_nobody_can_know_is_told_of() -> None:
+    world = World()
+    routes = {
+        "essay": {"mode": "judge", "rubric": "commentary"},
+        "commentary": {"mode": "both", "rubric": "commentary", "gold": "graded"},
+        "sum": {"mode": "rule"},
+    }
+    watch = Calibrator(RunConfig(reward=RewardConfig(routes=routes)), FakeTracker(world))
+    begin(watch, GOOD)
+    notices = [fields["source"] for kind, fields in world.events if kind == "notice"]
+    assert notices == ["reward.routes.essay"]
+
+
 def test_a_stage_waits_for_a_judge_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrating, "PAUSE_S", 0.0)
     watch, world = calibrator()
