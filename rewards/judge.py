@@ -239,6 +239,12 @@ class Judge:
         except asyncio.CancelledError:  # the deadline: an answer that does not come is a fault
             self.breaker.failed(self.clock(), "timeout, no answer by the deadline")
             raise
+        except (ValueError, ArithmeticError, RecursionError) as error:  # what reading may raise
+            self.breaker.failed(self.clock(), f"unreadable, {type(error).__name__}")
+            raise JudgeFault("unreadable", f"{type(error).__name__}: {error}", True) from error
+        except BaseException as error:  # not the judge's fault, but a probe must not stay out
+            self.breaker.failed(self.clock(), type(error).__name__)
+            raise
         self.breaker.succeeded()
         return reply
 

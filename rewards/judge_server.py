@@ -1,7 +1,8 @@
 """A judge behind any OpenAI-compatible server, over a client that trusts it with little.
 
-No redirects (a key must not follow one), a cap on what is read, no retries of its own. The key is
-read here, in the process that needs it, from where the configuration says.
+No redirects (a key must not follow one), nothing packed and a cap on what is read, no retries of
+its own. The body is read here too: a client that builds objects of what it got raises whatever the
+server likes. So is the key, in the process that needs it, from where the configuration says.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from rewards.judge import JudgeFault, Reply
 
 MAX_BODY_BYTES = 1_000_000
 LONGEST_RETRY_AFTER_S = 600.0
+MAX_TOKENS_COUNTED = 10_000_000
+"""In one reply; a server that says it used more, or under none, is not believed."""
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """Statuses after which the same request may succeed."""
 
 
-class BodyTooLarge(Exception):
-    """A server sent more than a verdict can be."""
+class BodyRefused(httpx2.RequestError):
+    """A server sent more than a verdict can be, or packed it."""
 
 
 @dataclass(slots=True)
@@ -59,6 +62,7 @@ class ServerBackend:
             api_key=read_key(self.key_env, self.key_file) or "none",
             max_retries=0,
             timeout=self.timeout_s,
+            default_headers={"Accept-Encoding": "identity"},
             http_client=httpx2.AsyncClient(
                 follow_redirects=False, timeout=self.timeout_s, transport=_Capped()
             ),
@@ -77,22 +81,20 @@ class ServerBackend:
             },
         }
         try:
-            answer = await self._client.chat.completions.create(**request)
+            answer = await self._client.chat.completions.with_raw_response.create(**request)
         except openai.APITimeoutError as error:
             raise JudgeFault("timeout", "the server did not answer", again=True) from error
         except openai.APIStatusError as error:
             raise _of_status(error) from error
         except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, BodyTooLarge):
+            if isinstance(error.__cause__, BodyRefused):
                 raise JudgeFault("unreadable", str(error.__cause__)) from error
             detail = f"{type(error.__cause__ or error).__name__}"
             raise JudgeFault("unreachable", detail, again=True) from error
-        except BodyTooLarge as error:
-            raise JudgeFault("unreadable", str(error)) from error
-        except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError, RecursionError) as error:
             detail = f"the server's reply cannot be read ({type(error).__name__})"
             raise JudgeFault("unreadable", detail, again=True) from error
-        return _reply(answer)
+        return _reply(answer.content)
 
     async def close(self) -> None:
         await self._client.close()
@@ -116,19 +118,33 @@ def read_key(key_env: str, key_file: str) -> str:
     return ""
 
 
-def _reply(answer: Any) -> Reply:
+def _reply(body: bytes) -> Reply:
     """What a well-formed completion says; servers send other things under status 200 too."""
     try:
-        [choice] = answer.choices
-        text, usage = choice.message.content, answer.usage
-        prompt, reply = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        if not isinstance(text, str):
-            raise JudgeFault("refused", "the message has no text")
-        return Reply(text, str(choice.finish_reason), int(prompt or 0), int(reply or 0))
-    except (AttributeError, TypeError, ValueError) as error:
+        answer = json.loads(body)
+        [choice] = answer["choices"]
+        text, finish_reason = choice["message"]["content"], choice.get("finish_reason")
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise JudgeFault(
             "unreadable", f"no completion: {type(error).__name__}", again=True
         ) from error
+    if not isinstance(text, str):
+        raise JudgeFault("refused", "the message has no text")
+    usage = answer.get("usage")
+    used = usage if isinstance(usage, dict) else {}
+    return Reply(
+        text,
+        finish_reason if isinstance(finish_reason, str) else "none",
+        _tokens(used.get("prompt_tokens")),
+        _tokens(used.get("completion_tokens")),
+    )
+
+
+def _tokens(said: object) -> int:
+    """A count of tokens that can be one, else 0: what is billed by it must stay a number."""
+    if not isinstance(said, int) or isinstance(said, bool):
+        return 0
+    return said if 0 <= said <= MAX_TOKENS_COUNTED else 0
 
 
 def _of_status(error: openai.APIStatusError) -> JudgeFault:
@@ -148,18 +164,23 @@ def _seconds(retry_after: str) -> float:
     except ValueError:
         try:
             then = parsedate_to_datetime(retry_after)
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
         seconds = (then - datetime.now(UTC)).total_seconds() if then.tzinfo else 0.0
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if seconds == seconds else 0.0
 
 
 class _Capped(httpx2.AsyncHTTPTransport):
-    """Ends a response that goes on for too long."""
+    """Ends a response that goes on for too long, or would not be what it measures."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
+        # Taken off, so that nothing is ever unpacked; the body of an error is not looked at.
+        encoding = response.headers.pop("content-encoding", "identity").strip().lower()
+        if encoding != "identity" and response.status_code == 200:
+            await response.aclose()
+            raise BodyRefused(f"a body packed by {encoding!r:.40}, which was not asked for")
         response.stream = _CappedStream(response.stream)
         return response
 
@@ -173,7 +194,7 @@ class _CappedStream(httpx2.AsyncByteStream):
         async for chunk in self.stream:
             received += len(chunk)
             if received > MAX_BODY_BYTES:
-                raise BodyTooLarge(f"a body over {MAX_BODY_BYTES:,} bytes")
+                raise BodyRefused(f"a body over {MAX_BODY_BYTES:,} bytes")
             yield chunk
 
     async def aclose(self) -> None:

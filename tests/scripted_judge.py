@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import threading
 from collections import Counter
@@ -17,26 +18,42 @@ VERDICT = {"reason": "", "logic": "sound", "depth": "some"}
 
 
 def completion(text: str | None, finish: str = "stop") -> web.Response:
+    return web.json_response(fields(text, finish))
+
+
+def fields(text: str | None, finish: str = "stop") -> dict[str, object]:
     message = {"role": "assistant", "content": text}
-    return web.json_response(
-        {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "m",
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": {"prompt_tokens": 50, "completion_tokens": 9, "total_tokens": 59},
-        }
-    )
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 50, "completion_tokens": 9, "total_tokens": 59},
+    }
+
+
+GOOD = json.dumps(fields(json.dumps(VERDICT))).encode()
+UNREADABLE = {
+    "cut_character": GOOD.replace(b"sound", "sound\u4ebf".encode()[:-1]),
+    "nested": b"[" * 400_000,
+    "nested_finish": GOOD.replace(b'"stop"', b"[" * 900 + b"]" * 900),
+    "list": b"[" + GOOD + b"]",
+    "two_choices": GOOD.replace(b'"choices": [', b'"choices": [1, '),
+    "word_for_choices": GOOD.replace(b'"choices": [', b'"choices": "x", "others": ['),
+    "endless_number": GOOD.replace(b"50", b"9" * 5000),
+}
+"""Bodies under status 200, by mode."""
 
 
 @dataclass
 class ScriptedJudge:
     """POST /MODE/v1/chat/completions behaves as its mode says; under /script/, as those of `script`
-    say in turn."""
+    say in turn. Under /used/ the answer is good and claims `usage`, whatever JSON that is."""
 
     address: str = ""
     script: Sequence[str] = ("good",)
+    usage: str = "null"
     hits: Counter[str] = field(default_factory=Counter)
     keys: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[dict[str, object]] = field(default_factory=list)
@@ -94,6 +111,20 @@ class ScriptedJudge:
                 raise web.HTTPTemporaryRedirect("/elsewhere/v1/chat/completions")
             case "huge_body":
                 return web.Response(body=b'{"id": "' + b"x" * 5_000_000 + b'"}')
+            case "packed":
+                packed = gzip.compress(GOOD + b" " * 20_000_000)
+                return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+            case "packed_down":
+                return web.Response(status=503, body=b"?", headers={"Content-Encoding": "gzip"})
+            case "packs_if_asked":
+                response = completion(verdict)
+                response.enable_compression()
+                return response
+            case "used":
+                answer = json.dumps(fields(verdict) | {"usage": 0})
+                return web.Response(text=answer.replace('"usage": 0', f'"usage": {self.usage}'))
+            case _ if mode in UNREADABLE:
+                return web.Response(body=UNREADABLE[mode])
             case "forbidden":
                 return web.Response(status=403)
         return completion(verdict)

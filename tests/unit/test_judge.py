@@ -214,6 +214,51 @@ def test_a_judge_down_for_good_is_told_at_once_after_one_deadline() -> None:
     simulate(run())
 
 
+@pytest.mark.parametrize("error", [UnicodeDecodeError("utf-8", b"", 0, 1, "x"), OverflowError()])
+def test_whatever_a_reply_does_to_its_reader_is_a_fault_of_the_judge(error: Exception) -> None:
+    backend = Fake(lambda n, t: error)
+
+    async def run() -> None:
+        assert await ask(judge_of(backend, attempts=2)) == "unreadable"
+
+    simulate(run())
+    assert len(backend.times) == 2
+
+
+@pytest.mark.parametrize(
+    ("ends", "fate"),
+    [
+        (UnicodeDecodeError("utf-8", b"", 0, 1, "x"), "unreadable"),
+        (KeyError("a mistake of ours"), KeyError),
+        ("hangs", "timeout"),
+        ("cancelled", asyncio.CancelledError),
+    ],
+)
+def test_a_probe_that_ends_badly_is_not_the_last(ends: str | Exception, fate: Any) -> None:
+    backend = Fake(lambda n, t: DOWN, seconds=0.1)
+
+    async def run() -> None:
+        judge = judge_of(backend, attempts=1, deadline_s=20.0)
+        await asyncio.gather(*(ask(judge, n) for n in range(5)))
+        assert judge.breaker.is_open
+        await asyncio.sleep(2.0)
+        backend.decide, backend.seconds = (lambda n, t: ends), 1.0
+        if isinstance(ends, str):
+            backend.seconds = 1e6
+        probe = asyncio.create_task(ask(judge, 100))
+        await asyncio.sleep(0.5)
+        if ends == "cancelled":
+            [asking] = judge._under_way.values()
+            asking.cancel()
+        [ended] = await asyncio.gather(probe, return_exceptions=True)
+        assert fate in (ended, type(ended))
+        backend.decide, backend.seconds = (lambda n, t: GOOD), 0.1
+        await asyncio.sleep(35.0)
+        assert await ask(judge, 101) == "ok"
+
+    simulate(run())
+
+
 def test_one_log_line_for_a_fault(caplog: pytest.LogCaptureFixture) -> None:
     ugly = JudgeFault("refused", "a\nb\x1b[2J")
 
