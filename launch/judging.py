@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ConfigError
 from configs.registry import VERIFIERS, bind, nearest, resolve
-from configs.schema import RewardConfig
+from configs.schema import RewardConfig, RunConfig
 from envs.types import Task
 from rewards.routing import Mode, Route
 from rewards.scoring import Rules
@@ -35,7 +35,8 @@ class JudgeSettings:
 
     `key_env` or `key_file` say where the server's key is, never what it is. `max_in_flight` and
     `per_minute` (0: no limit) are those of the whole fleet of `workers`. `prompt_price` and
-    `reply_price` are per million tokens. `cache` is a folder for verdicts ("": none is kept).
+    `reply_price` are per million tokens. `cache` is a folder for verdicts ("": none is kept);
+    a training run that is not told has one of its own.
     A stage does not begin with a judge whose kappa on its gold set is under `min_kappa`, and every
     `calibrate_every` steps the set is graded again (0: only before the first).
     `cpus`, `gpus`, `max_length` and `dtype` are those of an engine of our own.
@@ -159,6 +160,14 @@ def asks_anyone(config: RewardConfig) -> bool:
             f"{JUDGE}.model for a server, or {JUDGE}.model to a directory of weights"
         )
     return bool(asking)
+
+
+def with_cache(config: RunConfig, folder: Path) -> RunConfig:
+    """The configuration with verdicts kept in `folder`, where it asks a judge and does not say."""
+    if not asks_anyone(config.reward) or "cache" in config.reward.judge:
+        return config
+    judge = {**config.reward.judge, "cache": str(folder.resolve())}
+    return replace(config, reward=replace(config.reward, judge=judge))
 
 
 async def open_panel(config: RewardConfig) -> Panel:

@@ -33,6 +33,7 @@ from launch.control import Command, controlled
 from launch.figures import last_status
 from launch.fleets import Fleets
 from launch.guidance import check_curriculum, load_guidance
+from launch.judging import with_cache
 from launch.memory import RUN_ID_VARIABLE, PeakMemory, new_run_id, shared_folder
 from launch.models import BASE_MODEL, ENGINE_MODEL, Models, prepare_models, starting_points
 from launch.pipeline import REFERENCES, Pipeline, Setup
@@ -240,6 +241,7 @@ async def _train(
         message = "a tiny judge is trained first, which takes a minute or two"
         tracker.log_event("notice", source="reward.judge", message=message)
     config, seconds = await asyncio.to_thread(with_judge, config, judge)
+    config = with_cache(config, setup.run_dir / "verdicts")
     setup = dataclasses.replace(setup, config=config)
     if seconds:
         tracker.log_event("judge_trained", seconds=seconds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ LONGEST_BACKOFF_S = 20.0
 CACHE_BYTES = 256 * 1024**2
 
 _BACKOFF = tenacity.wait_exponential_jitter(multiplier=0.5, max=LONGEST_BACKOFF_S, jitter=1.0)
+
+_NO_CACHE = (sqlite3.Error, OSError, ValueError, diskcache.Timeout)
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +143,7 @@ class Judge:
             JudgeError: there is no verdict.
         """
         key = self.key(rubric, texts)
-        if not fresh and self.cache is not None and (known := self.cache.get(key)) is not None:
+        if not fresh and (known := self._recall(key)) is not None:
             return Verdict(known["terms"], {"judge/cached": 1.0})
         task = None if fresh else self._under_way.get(key)
         if task is not None:
@@ -154,8 +157,8 @@ class Judge:
         finally:
             if not fresh:
                 del self._under_way[key]
-        if not fresh and self.cache is not None:
-            self.cache.set(key, {"terms": entry["terms"]})
+        if not fresh:
+            self._keep(key, {"terms": entry["terms"]})
         return Verdict(entry["terms"], entry["costs"])
 
     def key(self, rubric: Rubric, texts: Mapping[str, str]) -> str:
@@ -169,6 +172,30 @@ class Judge:
         await self.backend.close()
         if self.cache is not None:
             self.cache.close()
+
+    def _recall(self, key: str) -> Any:
+        if self.cache is None:
+            return None
+        try:
+            return self.cache.get(key)
+        except _NO_CACHE as error:
+            self._lose_cache(error)
+            return None
+
+    def _keep(self, key: str, entry: Mapping[str, Any]) -> None:
+        if self.cache is None:
+            return
+        try:
+            self.cache.set(key, entry)
+        except diskcache.Timeout:  # another worker is writing: this verdict is then asked for again
+            pass
+        except _NO_CACHE as error:
+            self._lose_cache(error)
+
+    def _lose_cache(self, error: Exception) -> None:
+        """A disk that fails costs verdicts that are asked for twice, not the run."""
+        _log.warning("judge: verdicts are no longer kept: %s", loggable(str(error)))
+        self.cache = None
 
     async def _ask(self, rubric: Rubric, texts: Mapping[str, str]) -> dict[str, Any]:
         """Ask until there is a readable answer, the attempts are spent, or time is up."""
@@ -263,14 +290,25 @@ def _pause(state: tenacity.RetryCallState) -> float:
 
 def open_cache(folder: str) -> diskcache.Cache | None:
     """The verdicts kept on disk, the least used forgotten first; None for no folder. JSON, since
-    the library's own format would run code that somebody left there."""
+    the library's own format would run code that somebody left there.
+
+    Raises:
+        ConfigError: the folder cannot be one, or holds what is no cache.
+    """
     if not folder:
         return None
     path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return diskcache.Cache(
-        str(path),
-        disk=diskcache.JSONDisk,
-        size_limit=CACHE_BYTES,
-        eviction_policy="least-recently-used",
-    )
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return diskcache.Cache(
+            str(path),
+            timeout=1.0,  # seconds; all verdicts wait while it is locked
+            disk=diskcache.JSONDisk,
+            size_limit=CACHE_BYTES,
+            eviction_policy="least-recently-used",
+        )
+    except _NO_CACHE as error:
+        raise ConfigError(
+            f"reward.judge.cache: no verdicts can be kept in {path} ({type(error).__name__}: "
+            f'{error}); name a folder on a local disk, or "" to keep none'
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +109,36 @@ def test_the_same_texts_are_judged_once(tmp_path: Path) -> None:
 
     simulate(run())
     assert len(backend.times) == 4
+
+
+@pytest.mark.parametrize("fails", ["get", "set"])
+def test_a_cache_that_fails_costs_no_verdict(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = open_cache(str(tmp_path))
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(cache, fails, full)
+
+    async def run() -> None:
+        judge = judge_of(Fake(), cache)
+        assert [await ask(judge, n) for n in range(3)] == ["ok"] * 3
+        await judge.close()
+
+    with caplog.at_level(logging.WARNING):
+        simulate(run())
+    assert len(caplog.records) == 1
+
+
+def test_a_folder_that_cannot_hold_verdicts_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "cache.db").write_text("no database" * 100)
+    for name in ("file", "cache"):
+        with pytest.raises(ConfigError, match=rf"reward\.judge\.cache: .*{name}"):
+            open_cache(str(tmp_path / name))
 
 
 def test_a_fault_is_not_cached_and_ends_all_who_wait_for_it() -> None:

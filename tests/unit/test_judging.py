@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,14 @@ from configs.errors import ConfigError, DataError
 from configs.load import load
 from configs.schema import RewardConfig
 from launch.gold import gold_set
-from launch.judging import asks_anyone, judge_settings, load_routes, load_rubrics, load_rules
+from launch.judging import (
+    asks_anyone,
+    judge_settings,
+    load_routes,
+    load_rubrics,
+    load_rules,
+    with_cache,
+)
 from launch.placement import Node, place_run
 from launch.plan import make_plan
 from rewards.judge import Limits
@@ -54,6 +62,17 @@ def test_generated_gold_is_for_shipped_rubrics_only() -> None:
     other = replace(load_rubric("commentary_tiny"), name="commentary")
     with pytest.raises(ConfigError, match="which yours differ from"):
         gold_set(other)
+
+
+def test_a_run_keeps_its_verdicts_unless_told_otherwise(tmp_path: Path) -> None:
+    def cache(*given: str, preset: str = "general") -> str:
+        config = with_cache(load(preset, list(given)).config, tmp_path / "verdicts")
+        return judge_settings(config.reward).cache
+
+    assert cache() == str(tmp_path / "verdicts")
+    assert cache("reward.judge.cache=/elsewhere") == "/elsewhere"
+    assert cache('reward.judge.cache=""') == ""
+    assert cache(preset="tatqa_tiny") == "", "nobody is asked"
 
 
 def test_a_plan_reads_the_gold() -> None:
