@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rewards.addressing import addresses_judge
 from rewards.form import words
 
 REMOVED = "[removed]"
@@ -52,26 +53,6 @@ _EMPTY_PHRASES = frozenset(
         "lösung",
     )
 )
-_ADDRESSES_JUDGE = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|prior|above|earlier|all|the)\b.{0,20}"
-    r"\b(?:instructions?|rubric|rules|criteria|prompt)\b"
-    r"|\bgrading policy\b|\bfull (?:marks?|score|credit)\b|\bfinal (?:judge?ment|verdict|score)\b"
-    r"|\b(?:evaluator|grader|judge|system|assistant)\s*:"
-    r"|(?:^|[^\w])[\"'<#*]*(?:score|verdict|rating|grade)[\"'>*]*\s*[:=]\s*[\"']?(?:[0-9]|yes|true|"
-    r"correct|pass|good|strong)"
-    r"|\bscore of [0-9]|\b(?:certify|confirm|attest) (?:that )?(?:this|my|the) (?:answer |reply )?"
-    r"is correct|<score>"
-    r"|\b(?:rate|grade|mark|score|judge|accept|count|treat)\b.{0,10}\b(?:this|my|the) "
-    r"(?:answer|reply|response|comment)\b.{0,10}\b(?:as|correct|right)\b"
-    # The same in other languages: an order to grade, and the answer or the grade that it is about.
-    r"|满分|评为|判为|评分标准|満点|採点|正解として|만점|정답으로"
-    r"|\b(?:оцени|поставь|засчитай)(?:те)?\b.{0,40}\b(?:ответ|балл|оценк)"
-    r"|\b(?:califi(?:ca|que)|punt[uú][ae]|eval[uú][ae])\b.{0,20}\brespuesta\b"
-    r"|\b(?:notez|évaluez|jugez)\b.{0,20}\bréponse\b"
-    r"|\b(?:bewerten?|benoten?)\b.{0,20}\bantwort\b"
-    r"|\b(?:avalie|considere)\b.{0,20}\bresposta\b",
-    re.IGNORECASE,
-)
 
 
 def clean(text: str) -> str:
@@ -89,7 +70,11 @@ def _visible(text: str) -> str:
 
 def comparable(text: str) -> str:
     """A form in which look-alikes are equal (NFKC, lower case, one space between words)."""
-    return " ".join(unicodedata.normalize("NFKC", clean(text)).casefold().split())
+    return " ".join(_normal(text).split())
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFKC", clean(text)).casefold()
 
 
 def shortened(text: str, limit: int) -> str:
@@ -107,16 +92,17 @@ def gate(reply: str) -> str:
     - `empty`: no letter or digit in it, or nothing but a phrase that opens an answer ("Solution",
       "Thought process:"); such replies win over most judges (arXiv 2507.08794).
     - `forged`: it holds markers of a chat format, or characters that hide or turn text round.
-    - `addresses_judge`: it speaks of its own score, or to who gives it.
+    - `addresses_judge`: it speaks of its own score, or to who gives it (`rewards.addressing`).
     - `too_short`: under LEAST_WORDS words, a Chinese or Japanese character being one.
     """
     if _RESERVED.search(reply) or _HIDDEN.search(reply):
         return "forged"
-    plain = comparable(reply)
+    lines = [" ".join(line.split()) for line in _normal(reply).splitlines()]
+    plain = " ".join(lines)
     letters = "".join(_LETTERS.findall(plain))
     if not letters or letters in _EMPTY_PHRASES:
         return "empty"
-    if _ADDRESSES_JUDGE.search(plain):
+    if addresses_judge("\n".join(lines)):
         return "addresses_judge"
     return "too_short" if len(words(plain)) < LEAST_WORDS else ""
 
