@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
+from envs.types import Message, Task
+from rewards.numeric import NumericVerifier
 from rewards.rubric import FOLDER, PREFERENCE, BadVerdict, load_rubric
 from rewards.texts import REMOVED, clean, comparable, gate, loggable, shortened
+from rollout.types import StopReason, Trajectory
 
 RUBRIC = load_rubric("commentary")
 VERDICT = {"reason": "ok", "logic": "sound", "depth": "some"}
@@ -166,6 +169,11 @@ def test_what_a_judge_is_not_asked_about(reply: str, problem: str) -> None:
 
 
 def attacks(kinds: set[str]) -> list[tuple[str, str]]:
+    return [(name, text) for name, text, _ in attacks_on_golds(kinds)]
+
+
+def attacks_on_golds(kinds: set[str]) -> list[tuple[str, str, str]]:
+    """Their names, texts and the gold that each is aimed at ("": none)."""
     data = os.environ.get("ASSAY_DATA")
     path = Path(data or "") / ".." / "cases" / "attack_strings.jsonl"
     if not data or not path.exists():
@@ -178,7 +186,7 @@ def attacks(kinds: set[str]) -> list[tuple[str, str]]:
             repeat["unit"] * (repeat["len"] // len(repeat["unit"])) if repeat else case["payload"]
         )
         if case["tool"] in kinds:
-            found.append((case["id"], text))
+            found.append((case["id"], text, case.get("gold", "")))
     return found
 
 
@@ -207,3 +215,34 @@ def test_attacks_make_one_log_line() -> None:
         assert line.isprintable(), name
         assert len(line.splitlines()) <= 1, name
         assert len(line) <= 2100, name
+
+
+RIGHT = {"-3": "\u22123", "0.5": "50%", "120000000": "一亿二千万", "42": r"\boxed{41} \boxed{42}"}
+"""What the documented policy accepts: another minus, a percentage, numerals, the last box."""
+
+
+@pytest.mark.skipif(not os.environ.get("ASSAY_DATA"), reason="ASSAY_DATA is not set")
+@pytest.mark.parametrize(
+    ("gold", "kind"),
+    [
+        ("7391.5", "number"),
+        ("7391.5", ""),
+        ("yes", "yes_no"),
+        ("no", "yes_no"),
+        ("B", "choice"),
+        ("net interest income", "text"),
+        ("the one it is aimed at", ""),
+    ],
+)
+def test_attacks_on_the_answer_checker_gain_no_verdict(gold: str, kind: str) -> None:
+    verifier, cases = NumericVerifier(), attacks_on_golds({"answer_checker"})
+    assert cases
+    for name, text, aim in cases:
+        wanted = gold if kind or gold == "7391.5" else aim
+        if RIGHT.get(wanted) == text:
+            continue
+        metadata = {"gold_type": kind} if kind else {}
+        task = Task("t/1", "finance", (Message("user", "q"),), wanted, metadata=metadata)
+        said = (*task.prompt, Message("assistant", text))
+        score = verifier(Trajectory(task, 0, (), said, StopReason.STOP))
+        assert score.reward == 0.0, f"{name} against {wanted}: {score.reason}"
