@@ -65,14 +65,15 @@ def test_generated_gold_is_for_shipped_rubrics_only() -> None:
 
 
 def test_a_run_keeps_its_verdicts_unless_told_otherwise(tmp_path: Path) -> None:
-    def cache(*given: str, preset: str = "general") -> str:
-        config = with_cache(load(preset, list(given)).config, tmp_path / "verdicts")
+    def cache(*given: str) -> str:
+        config = with_cache(load("general", list(given)).config, tmp_path / "verdicts")
         return judge_settings(config.reward).cache
 
     assert cache() == str(tmp_path / "verdicts")
     assert cache("reward.judge.cache=/elsewhere") == "/elsewhere"
     assert cache('reward.judge.cache=""') == ""
-    assert cache(preset="tatqa_tiny") == "", "nobody is asked"
+    unjudged = replace(load("general").config, reward=RewardConfig())
+    assert with_cache(unjudged, tmp_path) is unjudged, "nobody is asked"
 
 
 def test_a_plan_reads_the_gold() -> None:
