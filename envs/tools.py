@@ -151,7 +151,7 @@ class ToolEnv:
         if problem := too_large(call.arguments, self._limits):
             return CallError.TOO_LARGE, problem
         if problem := tool.problem(call.arguments):
-            invented = any(name not in tool.parameters for name in call.arguments)
+            invented = tool.invented(call.arguments)
             kind = CallError.INVENTED_ARGUMENT if invented else CallError.INVALID_ARGUMENTS
             return kind, problem
         if self._turn_s >= self._limits.turn_s:

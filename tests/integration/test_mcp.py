@@ -48,6 +48,11 @@ def test_a_server_over_stdio(stdio: Task) -> None:
     assert told(env, "divide", a=6, b=0)[0] == "refused"
     assert told(env, "divide", a="six", b=4)[0] == "invalid_arguments"
     assert told(env, "multiply", a=6, b=4)[0] == "unknown_tool"
+    assert told(env, "divide", a=6, b=4, places=2) == (
+        "invented_argument",
+        '{"error": "invented_argument", "message": "no parameter \'places\'; divide has a, b"}',
+    )
+    assert told(env, "visits", place="here")[0] == "invented_argument"
     assert told(env, "sleep", seconds=9) == (
         "deadline",
         '{"error": "deadline", "message": "no answer within 3 s"}',
