@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import os
 import pickle
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,8 @@ from envs.cell import HEADER, READY, end_tree, frame
 from envs.episodes import MAX_THREADS, Deadlines, EnvFault
 from envs.types import Message, Step, Task
 
+LAST_WORDS_S = 1.0
+"""How long what an ended process has said is still read."""
 START_S = 60.0
 """No deadline of an episode: on a busy machine a process takes seconds to start."""
 
@@ -44,6 +47,7 @@ class Cell:
         self._threads = asyncio.Semaphore(MAX_THREADS)
         self._writer: asyncio.StreamWriter
         self._reading: asyncio.Task[None]
+        self._ending: asyncio.Task[None]
 
     @classmethod
     async def start(cls) -> Cell:
@@ -70,6 +74,7 @@ class Cell:
                 raise EnvFault("the process that is to play it does not start") from error
             raise
         cell._reading = asyncio.create_task(cell._read(reader))
+        cell._ending = asyncio.create_task(cell._watch())
         return cell
 
     @property
@@ -103,7 +108,7 @@ class Cell:
         if self._process.returncode is None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 await asyncio.to_thread(end_tree, psutil.Process(self._process.pid))
-        await self._reading
+        await self._ending
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -118,8 +123,17 @@ class Cell:
                 else:
                     answer.set_result(step)
         self._writer.close()
+
+    async def _watch(self) -> None:
+        """Where a tool ended the process, what it left running is ended here. Only a daemon that
+        left the group as well is out of reach; the socket it may hold is closed on it."""
         code = await self._process.wait()
         self.closed = self.closed or f"its process ended with code {code}"
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing of ours is left
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await asyncio.wait((self._reading,), timeout=LAST_WORDS_S)
+        self._writer.close()
+        await self._reading
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(EnvFault(self.closed))

@@ -55,6 +55,24 @@ def daemon(marker: str) -> str:
     return "started"
 
 
+def mutiny(marker: str) -> str:
+    """Start a process that kills the one that plays the episode, and lives on."""
+    code = f"import os, time; os.kill(os.getppid(), {signal.SIGKILL}); time.sleep(600)  # {marker}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return "alive"
+
+
+def desertion(seconds: int) -> str:
+    """The same by a fork, which has all that its parent had open, in a session of its own."""
+    if os.fork() == 0:
+        os.setsid()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(seconds)
+        os._exit(0)
+    time.sleep(seconds)
+    return "alive"
+
+
 def shout() -> bytes:
     """Ten megabytes that are no text."""
     return b"\xff\x00" * 5_000_000
@@ -64,7 +82,7 @@ class Tools(ToolEnv):
     """All of them."""
 
     def __init__(self) -> None:
-        super().__init__([add, wait, spin, freeze, die, leave, daemon, shout])
+        super().__init__([add, wait, spin, freeze, die, mutiny, desertion, leave, daemon, shout])
 
 
 @dataclass
