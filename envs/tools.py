@@ -69,9 +69,8 @@ class ToolEnv:
     """One episode of a policy that may call tools (an `Env`).
 
     `reset` tells the policy of the tools; a reply with calls is answered in their order, one
-    message for each; a reply without any ends the episode. `score` is the world's verdict on its
-    own state; it is asked for at once and after every turn, so that an episode that is cut off has
-    one as well. `close` gives back what the world holds.
+    message for each; a reply without any ends the episode, and `score`, the world's verdict on its
+    own state, is asked for then. `close` gives back what the world holds.
 
     A tool's ValueError, ArithmeticError, LookupError, TimeoutError and `ToolUnavailable` become
     answers. Any other exception is a fault of the tool and is raised: no verdict may rest on it.
@@ -100,7 +99,7 @@ class ToolEnv:
         self._num_calls = 0
         self._turn_s = self._episode_s = 0.0
         specs = tuple(tool.spec for tool in self._tools.values())
-        return Step(task.prompt, done=False, reward=self._verdict(), tools=specs)
+        return Step(task.prompt, done=False, tools=specs)
 
     def step(self, reply: Message) -> Step:
         calls = reply.tool_calls
@@ -118,16 +117,13 @@ class ToolEnv:
         return Step(
             messages=tuple(messages),
             done=not calls,
-            reward=self._verdict(),
+            reward=self._score() if self._score and not calls else None,
             calls=tuple(records),
         )
 
     def close(self) -> None:
         if self._close:
             self._close()
-
-    def _verdict(self) -> float | None:
-        return self._score() if self._score else None
 
     def _answer(self, call: ToolCall) -> CallRecord:
         started = time.perf_counter()
