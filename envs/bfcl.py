@@ -27,6 +27,7 @@ from envs.types import CallRecord, Message, Step, Task, ToolCall, ToolSpec
 AST_CATEGORIES = ("simple_python", "multiple", "parallel")
 MULTI_TURN = "multi_turn_base"
 CATEGORIES = (*AST_CATEGORIES, MULTI_TURN)
+MAX_CALLS = 32  # of one reply; gold ones make a handful
 NOT_SIMULATED = '{"status": "ok"}'
 
 DOCS = {
@@ -113,6 +114,8 @@ class BfclEnv:
                 self._metadata["functions"],
             )
             return self._ended(problem, records)
+        if len(calls) > MAX_CALLS:
+            return self._ended(f"{len(calls)} calls at once, over {MAX_CALLS}", records)
         if calls:
             results = tuple(Message("tool", NOT_SIMULATED) for _ in calls)
             return Step(results, done=False, reward=0.0, calls=records)
@@ -194,8 +197,11 @@ def call_problem(call: ToolCall, wanted: Json, functions: Sequence[Json]) -> str
 
 def _fits(value: Any, described: Json, allowed: Sequence[Any]) -> bool:
     """Whether a value has the type and is one of the allowed ones."""
-    kind = described["type"]
-    value = float(value) if kind == "float" and type(value) is int else value
+    if described["type"] == "float" and type(value) is int:
+        try:
+            value = float(value)
+        except OverflowError:
+            return False
     if not _has_type(value, described, allowed):
         return False
     if isinstance(value, dict):

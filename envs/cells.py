@@ -50,15 +50,15 @@ class Cell:
         self._ending: asyncio.Task[None]
 
     @classmethod
-    async def start(cls) -> Cell:
+    async def start(cls, module: str, variables: Mapping[str, str]) -> Cell:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "envs.cell", str(theirs.fileno())),
+                *(sys.executable, "-m", module, str(theirs.fileno())),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables},
             )
         cell = cls(process)
         reader, cell._writer = await asyncio.open_unix_connection(sock=ours)
@@ -144,12 +144,15 @@ class Cells:
     """`count` processes, each started when it is first needed (`Episodes`).
 
     `limits` says of which tools no more than so many calls may run at once, in all processes
-    together; a turn waits until its tools are free, and its deadline begins then.
+    together; a turn waits until its tools are free, and its deadline begins then. `module` is what
+    a process runs, with `variables` added to its environment.
     """
 
     count: int
     deadlines: Deadlines
     limits: Mapping[str, int] = field(default_factory=dict)
+    module: str = "envs.cell"
+    variables: Mapping[str, str] = field(default_factory=dict)
     _cells: list[Cell] = field(default_factory=list)
     _where: dict[str, Cell] = field(default_factory=dict)
     _free: dict[str, asyncio.Semaphore] = field(init=False)
@@ -167,7 +170,7 @@ class Cells:
         async with self._starting:
             self._cells = [cell for cell in self._cells if not cell.closed and not cell.stuck]
             if len(self._cells) < self.count:
-                self._cells.append(await Cell.start())
+                self._cells.append(await Cell.start(self.module, self.variables))
         cell = self._where[episode] = min(self._cells, key=lambda cell: len(cell.episodes))
         cell.episodes.add(episode)
         return await self._call(cell, self.deadlines.turn_s, "reset", episode, task)

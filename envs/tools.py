@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ REFUSALS = (ValueError, ArithmeticError, LookupError)
 """What a tool raises when it will not do what was asked; the message goes to the policy."""
 
 ERROR_CHARS = 300  # of a message to the policy
+CUT = re.compile(r"\n\[cut: (\d+) bytes in all\]\Z")
 
 
 class ToolUnavailable(Exception):
@@ -67,9 +69,8 @@ class ToolEnv:
     """One episode of a policy that may call tools (an `Env`).
 
     `reset` tells the policy of the tools; a reply with calls is answered in their order, one
-    message for each; a reply without any ends the episode. `score` is the world's verdict on its
-    own state; it is asked for at once and after every turn, so that an episode that is cut off has
-    one as well. `close` gives back what the world holds.
+    message for each; a reply without any ends the episode, and `score`, the world's verdict on its
+    own state, is asked for then. `close` gives back what the world holds.
 
     A tool's ValueError, ArithmeticError, LookupError, TimeoutError and `ToolUnavailable` become
     answers. Any other exception is a fault of the tool and is raised: no verdict may rest on it.
@@ -98,7 +99,7 @@ class ToolEnv:
         self._num_calls = 0
         self._turn_s = self._episode_s = 0.0
         specs = tuple(tool.spec for tool in self._tools.values())
-        return Step(task.prompt, done=False, reward=self._verdict(), tools=specs)
+        return Step(task.prompt, done=False, tools=specs)
 
     def step(self, reply: Message) -> Step:
         calls = reply.tool_calls
@@ -116,16 +117,13 @@ class ToolEnv:
         return Step(
             messages=tuple(messages),
             done=not calls,
-            reward=self._verdict(),
+            reward=self._score() if self._score and not calls else None,
             calls=tuple(records),
         )
 
     def close(self) -> None:
         if self._close:
             self._close()
-
-    def _verdict(self) -> float | None:
-        return self._score() if self._score else None
 
     def _answer(self, call: ToolCall) -> CallRecord:
         started = time.perf_counter()
@@ -223,7 +221,13 @@ def bounded_text(text: str, max_bytes: int) -> str:
     if len(data) <= max_bytes:
         return data.decode()
     kept = data[:max_bytes].decode("utf-8", "ignore")
-    return f"{kept}\n[cut: {len(data)} bytes in all]"
+    return f"{kept}\n[cut: {len(data)} bytes in all]"  # as CUT finds it
+
+
+def bytes_before_cut(text: str) -> int:
+    """How long a text was that `bounded_text` has cut; 0 for one that is whole."""
+    found = CUT.search(text)
+    return int(found[1]) if found else 0
 
 
 def too_large(arguments: Mapping[str, Any], limits: Limits) -> str:

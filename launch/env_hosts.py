@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -114,19 +115,21 @@ EnvHostActor: Any = ray.remote(max_concurrency=MAX_CONCURRENT_GROUPS)(EnvHost)
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One life of a host, as rollout workers know it."""
+    """One life of a host, as rollout workers know it. Calls of `limited` tools may have to wait for
+    each other there."""
 
     name: str
     life: int
     actor: Any = field(compare=False)
+    limited: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class RayEpisodes:
     """The `Episodes` of one rollout worker, on whichever hosts there are.
 
-    `limit_s` bounds every wait: for a host that may be used, and for what a host says, should it be
-    stopped or cut off.
+    `limit_s` bounds the wait for a host that may be used, and for what a host says, should it be
+    stopped or cut off. Calls of limited tools queue there, for as long as their sample may take.
     """
 
     limit_s: float
@@ -147,7 +150,8 @@ class RayEpisodes:
             host = self._where[episode] = await self._least_busy()
             self._load[host] += 1
             try:
-                step: Step = await self._ask(host, host.actor.reset.remote(episode, task))
+                opening = host.actor.reset.remote(episode, task)
+                step: Step = await self._ask(host, opening, self.limit_s)
                 return step
             except _Gone:  # nothing was begun there
                 del self._where[episode]
@@ -156,7 +160,8 @@ class RayEpisodes:
     async def step(self, episode: str, reply: Message) -> Step:
         host = self._where[episode]
         try:
-            step: Step = await self._ask(host, host.actor.step.remote(episode, reply))
+            answer, queues = host.actor.step.remote(episode, reply), _queues(reply, host)
+            step: Step = await self._ask(host, answer, math.inf if queues else self.limit_s)
         except _Gone as gone:
             raise EnvFault(f"its host {host.name} is gone: {gone}") from gone
         if step.done:  # the host has closed it
@@ -170,7 +175,7 @@ class RayEpisodes:
             return
         self._load[host] -= 1
         with contextlib.suppress(_Gone):
-            await self._ask(host, host.actor.close.remote(episode))
+            await self._ask(host, host.actor.close.remote(episode), self.limit_s)
 
     async def _least_busy(self) -> Host:
         try:
@@ -181,11 +186,11 @@ class RayEpisodes:
             raise EnvFault(f"no environment host served within {self.limit_s:g} s") from None
         return min(self._hosts, key=lambda host: self._load[host])
 
-    async def _ask(self, host: Host, reply: Any) -> Any:
+    async def _ask(self, host: Host, reply: Any, seconds: float) -> Any:
         """Raises EnvFault: the environment's, or that the host is late. _Gone: the host is no
         more, or leaves."""
         try:
-            async with asyncio.timeout(self.limit_s):
+            async with asyncio.timeout(seconds):
                 return await reply
         except RayTaskError as error:  # first: it may be an instance of its cause's type, too
             cause = error.cause
@@ -195,7 +200,11 @@ class RayEpisodes:
         except RayError as error:
             raise _Gone(first_line(error)) from error
         except TimeoutError:
-            raise EnvFault(f"its host {host.name} did not answer in {self.limit_s:g} s") from None
+            raise EnvFault(f"its host {host.name} did not answer in {seconds:g} s") from None
+
+
+def _queues(reply: Message, host: Host) -> bool:
+    return any(call.name in host.limited for call in reply.tool_calls)
 
 
 class _Gone(Exception):
@@ -215,6 +224,7 @@ class HostFleet:
     pool: Pool
     rollouts: Pool
     count: int
+    limited: frozenset[str]
     _told: dict[tuple[str, int], tuple[float, tuple[Host, ...]]] = field(default_factory=dict)
     _telling: asyncio.Task[None] | None = None
 
@@ -234,7 +244,8 @@ class HostFleet:
             probe_s=config.deadlines.turn_s,
             wait_s=config.deadlines.step_s,
         )
-        return cls(Pool(role, report), rollouts, config.hosts.workers)
+        hosts = config.hosts
+        return cls(Pool(role, report), rollouts, hosts.workers, frozenset(hosts.tool_limits))
 
     async def open(self) -> None:
         await self.pool.open(self.count)
@@ -249,7 +260,7 @@ class HostFleet:
     def hosts(self) -> tuple[Host, ...]:
         """Those that take new episodes."""
         return tuple(
-            Host(member.name, member.health.life, member.process.handle)
+            Host(member.name, member.health.life, member.process.handle, self.limited)
             for member in self.pool.staying
             if member.health.serves and member.process is not None
         )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rollout.renderer import Renderer
 
 PLAIN = PlainEpisodes()
+NOTHING_MORE = Message("assistant", "")
 
 
 @dataclass(slots=True)
@@ -157,6 +158,9 @@ class Runner:
             bridge = self.renderer.bridge(tokens, step.messages, request.thinking)
             spans.append(Span(bridge))
             tokens = np.concatenate([tokens, bridge])
+        if stop is not StopReason.STOP:  # an episode that is cut off has a verdict, too
+            end = await episode.home.step(episode.name, NOTHING_MORE)
+            sample.env_reward = sample.env_reward if end.reward is None else end.reward
         if len(sample.turns) > 1:
             self.renderer.check_turns(sample.messages, request.thinking, opening.tools)
         return Trajectory(

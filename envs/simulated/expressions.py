@@ -123,6 +123,18 @@ def _bounded(function: Callable[..., Number]) -> Callable[..., Number]:
     return call
 
 
+def _comparing(function: Callable[[Number, Number], bool]) -> Callable[[Number, Number], bool]:
+    """The comparison, whose sides must be numbers: no functions, no comparisons."""
+
+    def call(left: Number, right: Number) -> bool:
+        for side in (left, right):
+            if isinstance(side, bool) or not isinstance(side, int | float):
+                raise ValueError("only numbers are compared")
+        return function(left, right)
+
+    return call
+
+
 def _power(base: Number, exponent: Number) -> Number:
     """base ** exponent, refused before it is computed where it would be long."""
     if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
@@ -188,12 +200,12 @@ OPERATORS: dict[type[ast.AST], Callable[..., object]] = {
     ast.Pow: _bounded(_power),
     ast.USub: _bounded(operator.neg),
     ast.UAdd: _bounded(operator.pos),
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
+    ast.Eq: _comparing(operator.eq),
+    ast.NotEq: _comparing(operator.ne),
+    ast.Gt: _comparing(operator.gt),
+    ast.GtE: _comparing(operator.ge),
+    ast.Lt: _comparing(operator.lt),
+    ast.LtE: _comparing(operator.le),
 }
 NODES = (ast.Expr, ast.UnaryOp, ast.BinOp, ast.Compare, ast.Call, ast.Name, ast.Constant)
 

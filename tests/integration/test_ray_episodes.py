@@ -12,7 +12,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 from benchmarks.virtual_time import simulate
 from envs.episodes import EnvFault
-from envs.types import Message, Step, Task
+from envs.types import Message, Step, Task, ToolCall
 from launch.env_hosts import Host, HostLeaves, RayEpisodes
 
 TASK = Task("t/1", "x:Y", (Message("user", "?"),), "")
@@ -137,6 +137,22 @@ def test_a_host_that_does_not_answer_is_not_waited_for() -> None:
             await episodes.step("a", REPLY)
 
     with_hosts(story, host)
+
+
+def test_a_call_of_a_limited_tool_may_wait_for_its_turn() -> None:
+    host = FakeHost(seconds=1000.0)
+    called = Message("assistant", "", (ToolCall("slow", {}),))
+
+    async def story(episodes: RayEpisodes) -> None:
+        episodes.use((Host("envs-0", 0, host, frozenset({"slow"})),))
+        host.seconds = 0.0
+        await episodes.reset("a", TASK)
+        host.seconds = 1000.0
+        assert not (await episodes.step("a", called)).done
+        with pytest.raises(EnvFault, match="did not answer in 10 s"):
+            await episodes.step("a", REPLY)
+
+    with_hosts(story)
 
 
 def test_hosts_are_waited_for() -> None:

@@ -120,9 +120,9 @@ def test_a_request_to_refuse_can_be_carried_out_and_then_scores_nothing() -> Non
 def test_what_the_bank_cannot_do_is_refused(tool: str, arguments: dict[str, Any]) -> None:
     [task] = tasks_of("balance", 1, 1)
     call = Message("assistant", "", (ToolCall(tool, arguments),))
-    step = play(task, [call])[1]
-    assert step.calls[0].error == CallError.REFUSED
-    assert step.reward == 1.0  # nothing has changed
+    _, refused, end = play(task, [call, Message("assistant", "")])
+    assert refused.calls[0].error == CallError.REFUSED
+    assert end.reward == 1.0  # nothing has changed
 
 
 def test_every_rule_is_found_out() -> None:

@@ -83,7 +83,7 @@ def test_an_episode() -> None:
     question = opening.messages[-1].content
     assert question.startswith("Use the tools.\nCount to ")
     first = step(env, "add", amount=int(question[-2]))
-    assert (first.reward, first.done) == (1.0, False)
+    assert (first.reward, first.done) == (None, False)
     assert step(env, "peek").messages[0].content == f"it is {question[-2]}"
     refused = step(env, "add", amount=-1)
     assert refused.calls[0].error == "refused"

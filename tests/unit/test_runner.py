@@ -270,7 +270,24 @@ def test_an_answer_that_is_cut_off_is_not_shown_to_the_environment(
     sample = the_only(play(engine, renderer, lambda task: env, max_turns=3))
     assert (sample.stop_reason, sample.num_turns) == (StopReason.LENGTH, 1)
     assert sample.reply == "Claims total 15"
-    assert (env.seen, env.closed) == ([], 1)
+    assert (env.seen, env.closed) == ([""], 1), "that there is nothing more"
+
+
+@pytest.mark.parametrize(("finish", "max_turns"), [("length", 3), ("stop", 1)])
+def test_an_episode_that_is_cut_off_has_a_verdict(
+    directory: Path, renderer: Renderer, finish: str, max_turns: int
+) -> None:
+    engine = ScriptedEngine(directory, finish_reason=finish)
+
+    class Bank(Dialogue):
+        def step(self, reply: Message) -> Step:
+            if reply.content:
+                return Step((Message("tool", "go on"),), done=False)
+            return Step(reward=0.5)
+
+    sample = the_only(play(engine, renderer, lambda task: Bank(), max_turns=max_turns))
+    assert sample.stop_reason in (StopReason.LENGTH, StopReason.TURNS)
+    assert (sample.env_reward, sample.num_turns) == (0.5, 1)
 
 
 def test_a_dialogue_that_outgrows_the_model_is_cut_off(directory: Path, renderer: Renderer) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from configs.errors import ConfigError, DataError
 from envs.tools import CallError
 from envs.types import CallRecord, Message, Task, ToolCall
-from rewards.tool_use import WEIGHTS, ToolUseVerifier
+from rewards.tool_use import CONDUCT, ToolUseVerifier
 from rl.evaluate import is_correct
-from rollout.types import Span, StopReason, Trajectory, Turn
+from rollout.types import Score, Span, StopReason, Trajectory, Turn
 
 GOLD = [[{"name": "calculate", "arguments": {"expression": "384 / 12"}}]]
 
@@ -36,7 +36,7 @@ def episode(
 
 
 VERIFIER = ToolUseVerifier()
-FULL = 1 + sum(WEIGHTS.values())
+FULL = 1 + sum(CONDUCT.values())
 
 
 def test_a_right_answer_with_the_calls_it_needs() -> None:
@@ -51,9 +51,9 @@ def test_a_right_answer_with_the_calls_it_needs() -> None:
 @pytest.mark.parametrize(
     ("errors", "term", "value"),
     [
-        (("invalid_json", ""), "validity", 0.5),
+        (("invalid_json", "", ""), "validity", 0.0),
         (("invalid_arguments",), "validity", 0.0),
-        (("unknown_tool", "", "", ""), "grounding", 0.75),
+        (("unknown_tool", "", "", ""), "grounding", 0.0),
         (("invented_argument",), "grounding", 0.0),
         ((), "necessity", 0.0),
         (("", "", "", ""), "efficiency", 0.25),
@@ -73,7 +73,7 @@ def test_conduct_term_by_term(errors: tuple[str, ...], term: str, value: float) 
     st.booleans(),
     st.lists(st.sampled_from(["", *CallError]), max_size=6),
     st.sampled_from([None, 0.0, 0.5, 1.0]),
-    st.dictionaries(st.sampled_from(list(WEIGHTS)), st.floats(0, 10)),
+    st.dictionaries(st.sampled_from(list(CONDUCT)), st.floats(0, 10)),
 )
 def test_conduct_never_makes_up_for_the_outcome(
     right: bool, errors: list[str], state: float | None, weights: dict[str, float]
@@ -85,13 +85,49 @@ def test_conduct_never_makes_up_for_the_outcome(
 
 def test_the_final_state_counts_beside_the_answer_or_alone() -> None:
     half = VERIFIER(episode(state=0.0))
-    assert half.reward == pytest.approx(0.5 - WEIGHTS["brevity"])
+    assert half.reward == pytest.approx(0.5 - CONDUCT["brevity"])
     assert (half.terms["state"], half.reason) == (0.0, "equal; wrong state")
     assert VERIFIER(episode(state=1.0)).reward == pytest.approx(FULL)
     alone = VERIFIER(episode(reply="Done.", state=1.0, answer=""))
     assert alone.reward == pytest.approx(FULL)
     assert "answer" not in alone.terms
     assert VERIFIER(episode(answer="")).reward is None
+
+
+def test_a_mistake_weighs_by_the_calls_that_are_needed_however_many_are_made() -> None:
+    def validity(errors: tuple[str, ...], needed: int) -> float:
+        metadata = {"gold_calls": GOLD * needed}
+        return VERIFIER(episode(errors=errors, metadata=metadata)).terms["validity"]
+
+    assert validity(("invalid_json", ""), 2) == 0.5
+    assert validity(("invalid_json", *[""] * 30), 2) == 0.5
+    assert validity(("invalid_json",) * 3, 2) == 0.0
+    assert validity(("invalid_json",), 0) == 0.0
+
+
+def test_answer_and_state_have_weights() -> None:
+    def reward(**weights: float) -> float | None:
+        return ToolUseVerifier(weights={**dict.fromkeys(CONDUCT, 0.0), **weights})(
+            episode(state=0.0)
+        ).reward
+
+    assert (reward(), reward(answer=3.0), reward(state=0.0)) == (0.5, 0.75, 1.0)
+    with pytest.raises(ConfigError, match="nothing is right"):
+        reward(answer=0.0, state=0.0)
+
+
+def test_the_rewards_of_an_environment_have_a_range() -> None:
+    def score(reward: float) -> Score:
+        return ToolUseVerifier(state_range=(-1.0, 4.0))(episode(answer="", state=reward))
+
+    assert score(-1.0).terms["state"] == 0
+    assert score(1.5).terms["state"] == 0.5
+    assert score(4.0).reason == "right state"
+    beyond = score(4.5)
+    assert (beyond.reward, beyond.terms) == (None, {})
+    assert beyond.reason == "the environment's reward 4.5 is not within state_range, -1 to 4"
+    with pytest.raises(ConfigError, match="is 1 to 1, must rise"):
+        ToolUseVerifier(state_range=(1.0, 1.0))
 
 
 def test_calls_where_none_are_needed() -> None:

@@ -247,7 +247,7 @@ def test_a_fault_of_the_tool_is_raised() -> None:
         answer([fail], ToolCall("fail", {}))
 
 
-def test_the_world_scores_its_state_after_every_turn_and_is_closed() -> None:
+def test_the_world_scores_its_state_once_at_the_end_and_is_closed() -> None:
     state: list[str] = []
 
     def note(text: str) -> str:
@@ -255,10 +255,15 @@ def test_the_world_scores_its_state_after_every_turn_and_is_closed() -> None:
         state.append(text)
         return "written"
 
-    env = ToolEnv([note], score=lambda: float(state == ["a"]), close=state.clear)
+    def score() -> float:
+        state.append("asked")
+        return float(state == ["a", "asked"])
+
+    env = ToolEnv([note], score=score, close=state.clear)
     call = ToolCall("note", {"text": "a"})
-    assert env.step(Message("assistant", "", (call,))).reward == 1.0
-    assert env.step(Message("assistant", "", (call,))).reward == 0.0
+    assert env.reset(Task("t", "e", (), "")).reward is None
+    assert env.step(Message("assistant", "", (call,))).reward is None
+    assert env.step(Message("assistant", "done")).reward == 1.0
     env.close()
     assert state == []
 
