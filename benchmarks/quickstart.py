@@ -35,6 +35,7 @@ the sets that earlier stages train."""
 
 TOOLS = ("division", "price")
 EARLIER = ("finance", *TOOLS)
+WITH_TOOLS = ("agentic", "general")
 OVER_SEEDS: Mapping[str, Callable[[Iterable[float]], float]] = {
     "max": max,
     "min": min,
@@ -42,12 +43,14 @@ OVER_SEEDS: Mapping[str, Callable[[Iterable[float]], float]] = {
 }
 
 
-def run(seeds: str = "17,18,19") -> Figures:
+def run(seeds: str = "17,18,19", crash: float = 0.0) -> Figures:
     """Train one run a seed, one after the other; about twenty minutes each on two cores.
 
-    Minutes are those of the whole command. Raises CalledProcessError when a run fails.
+    `crash` is the probability that a tool's call breaks in training, which loses the sample: the
+    bar stays the same. Minutes are those of the whole command. Raises CalledProcessError when a run
+    fails.
     """
-    runs = {seed: train(seed) for seed in seeds.split(",")}
+    runs = {seed: train(seed, crash) for seed in seeds.split(",")}
     bounded = {}
     for name in TARGET:
         over_seeds, _, figure = name.partition("_")
@@ -56,13 +59,16 @@ def run(seeds: str = "17,18,19") -> Figures:
     return {**bounded, **single}
 
 
-def train(seed: str) -> dict[str, float]:
+def train(seed: str, crash: float) -> dict[str, float]:
     """The figures of one run, which leaves no files behind."""
+    places = [f"stages.{stage}.tasks.{name}" for stage in WITH_TOOLS for name in TOOLS if crash]
+    faults = [f"{place}.args.faults.crash={crash}" for place in places]
     with tempfile.TemporaryDirectory(prefix="assay-quickstart-") as folder:
         name = f"seed_{seed}"
         command = [sys.executable, "-m", "launch.cli", "train", "quickstart"]
         began = time.perf_counter()
-        subprocess.run([*command, f"seed={seed}", f"name={name}", f"output={folder}"], check=True)
+        changes = [f"seed={seed}", f"name={name}", f"output={folder}", *faults]
+        subprocess.run([*command, *changes], check=True)
         seconds = time.perf_counter() - began
         report = json.loads((Path(folder) / name / "report.json").read_text())
         events = list(read_log(Path(folder) / name / EVENTS))

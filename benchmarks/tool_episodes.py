@@ -1,8 +1,9 @@
-"""How busy an engine is with 256 episodes whose tools take their time, beside plain questions.
+"""How busy an engine is with 256 episodes whose tools take their time, beside episodes of one turn.
 
-Engine and environment hosts are Ray actors, as in a run. Rounds of plain questions and of episodes
-with a slow tool take turns. An engine's use is the share of the episodes that are with it at a
-time; its tokens a second stand beside, which longer prompts and second turns lower too.
+Engine and environment hosts are Ray actors, as in a run. Rounds of questions that need no tool,
+with prompts as long, and of episodes with a slow tool take turns. An engine's use is the share of
+the episodes that are with it at a time; its tokens a second stand beside, which second turns, each
+with a prompt of its own, lower too.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from envs.types import Demonstration, Env, Message, Task, ToolCall
 MEDIAN_S, SIGMA, LONGEST_S = 0.05, 1.586, 5.0
 """Log-normal: the 99th percentile is 2 s."""
 GOLD = [[{"name": "figure", "arguments": {}}]]
-PLAIN, WITH_TOOL = "benchmarks", "benchmarks.tool_workload:environment"
+WITH_TOOL = "benchmarks.tool_workload:environment"
 FIT_STEPS, FIT_BATCH, FIT_RATE = 600, 16, 2e-3
 FITTED = 0.001
 """The loss at which nearly every sample calls the tool in the right form, and ends in time."""
@@ -40,7 +40,7 @@ def environment() -> Env:
 
 class FigureTasks:
     """Questions after figures, all alike but for a number. `calls` is how often the tool is needed
-    before the answer: 0 for plain questions."""
+    before the answer; at 0 the prompt tells of it all the same, so prompts are of one length."""
 
     def __init__(self, split: str = "train", calls: int = 1, size: int = 10_000) -> None:
         self.split, self.calls, self.size = split, calls, size
@@ -53,7 +53,7 @@ class FigureTasks:
         wording = "Say" if self.calls == 0 else "Look up"
         return Task(
             id=f"figures/{self.split}/{index}",
-            env=WITH_TOOL if self.calls else PLAIN,
+            env=WITH_TOOL,
             prompt=(Message("user", f"{wording} figure {index}."),),
             answer="17",
             metadata={"gold_calls": GOLD * self.calls},
@@ -62,13 +62,11 @@ class FigureTasks:
 
 def demonstration(task: Task, sentences: int) -> Demonstration:
     """The calls and a long answer, so that there is something to decode."""
-    opening = environment().reset(task) if task.metadata["gold_calls"] else None
+    opening = environment().reset(task)
     turns: list[Message] = []
     for _ in task.metadata["gold_calls"]:
         turns += [Message("assistant", "", (ToolCall("figure", {}),)), Message("tool", "17")]
-    return Demonstration(
-        task, False, "", answer(sentences), "t", 1.0, tuple(turns), opening.tools if opening else ()
-    )
+    return Demonstration(task, False, "", answer(sentences), "t", 1.0, tuple(turns), opening.tools)
 
 
 def answer(sentences: int) -> str:

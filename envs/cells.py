@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import os
 import pickle
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,8 @@ from envs.cell import HEADER, READY, end_tree, frame
 from envs.episodes import MAX_THREADS, Deadlines, EnvFault
 from envs.types import Message, Step, Task
 
+LAST_WORDS_S = 1.0
+"""How long what an ended process has said is still read."""
 START_S = 60.0
 """No deadline of an episode: on a busy machine a process takes seconds to start."""
 
@@ -44,17 +47,18 @@ class Cell:
         self._threads = asyncio.Semaphore(MAX_THREADS)
         self._writer: asyncio.StreamWriter
         self._reading: asyncio.Task[None]
+        self._ending: asyncio.Task[None]
 
     @classmethod
-    async def start(cls) -> Cell:
+    async def start(cls, module: str, variables: Mapping[str, str]) -> Cell:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "envs.cell", str(theirs.fileno())),
+                *(sys.executable, "-m", module, str(theirs.fileno())),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables},
             )
         cell = cls(process)
         reader, cell._writer = await asyncio.open_unix_connection(sock=ours)
@@ -70,6 +74,7 @@ class Cell:
                 raise EnvFault("the process that is to play it does not start") from error
             raise
         cell._reading = asyncio.create_task(cell._read(reader))
+        cell._ending = asyncio.create_task(cell._watch())
         return cell
 
     @property
@@ -103,7 +108,7 @@ class Cell:
         if self._process.returncode is None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 await asyncio.to_thread(end_tree, psutil.Process(self._process.pid))
-        await self._reading
+        await self._ending
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -118,8 +123,17 @@ class Cell:
                 else:
                     answer.set_result(step)
         self._writer.close()
+
+    async def _watch(self) -> None:
+        """Where a tool ended the process, what it left running is ended here. Only a daemon that
+        left the group as well is out of reach; the socket it may hold is closed on it."""
         code = await self._process.wait()
         self.closed = self.closed or f"its process ended with code {code}"
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing of ours is left
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await asyncio.wait((self._reading,), timeout=LAST_WORDS_S)
+        self._writer.close()
+        await self._reading
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(EnvFault(self.closed))
@@ -130,12 +144,15 @@ class Cells:
     """`count` processes, each started when it is first needed (`Episodes`).
 
     `limits` says of which tools no more than so many calls may run at once, in all processes
-    together; a turn waits until its tools are free, and its deadline begins then.
+    together; a turn waits until its tools are free, and its deadline begins then. `module` is what
+    a process runs, with `variables` added to its environment.
     """
 
     count: int
     deadlines: Deadlines
     limits: Mapping[str, int] = field(default_factory=dict)
+    module: str = "envs.cell"
+    variables: Mapping[str, str] = field(default_factory=dict)
     _cells: list[Cell] = field(default_factory=list)
     _where: dict[str, Cell] = field(default_factory=dict)
     _free: dict[str, asyncio.Semaphore] = field(init=False)
@@ -153,7 +170,7 @@ class Cells:
         async with self._starting:
             self._cells = [cell for cell in self._cells if not cell.closed and not cell.stuck]
             if len(self._cells) < self.count:
-                self._cells.append(await Cell.start())
+                self._cells.append(await Cell.start(self.module, self.variables))
         cell = self._where[episode] = min(self._cells, key=lambda cell: len(cell.episodes))
         cell.episodes.add(episode)
         return await self._call(cell, self.deadlines.turn_s, "reset", episode, task)

@@ -3,19 +3,28 @@
 A process that plays episodes has one connection to each server, kept open and shared, unless the
 server keeps state and each episode is to have its own. When a server dies, the calls under way are
 faults of their episodes, and the next episode connects anew, which starts a stdio server again.
+
+Secrets are environment variables of that process, and read when it connects: configuration, tasks
+and logs hold their names alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import shlex
+import socket
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any, TypeVar
 
+import httpx2
 from mcp import Client, MCPError, StdioServerParameters, types
+from mcp.client.streamable_http import streamable_http_client
 
 from configs.errors import ConfigError
 from envs.datasets import HELD_OUT_SHARE
@@ -27,7 +36,12 @@ from envs.types import Message, Step, Task, ToolSpec
 T = TypeVar("T")
 
 CONNECT_S = 30.0
+SILENCE_S = 300.0
+"""How long an open stream of a server may say nothing; a call has its own limit."""
 MAX_TOOLS = 128
+LOST = (401, 403, 429, 502, 503, 504)
+"""HTTP statuses that are no answer to a call, but to whoever calls, or of a proxy alone."""
+VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 class ServerGone(Exception):
@@ -44,16 +58,34 @@ def load_mcp(
     held_out_share: float = HELD_OUT_SHARE,
     timeout_s: float = 8.0,
     shared: bool = True,
+    env: Sequence[str] = (),
+    cwd: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> PlayedTasks:
     """Tasks whose tools are those of the server at `url`, or which `command` starts.
 
     `path` is a file of rows with prompt and answer. `timeout_s` bounds one call, and must be under
-    `deadlines.tool_s`. Raises ConfigError unless exactly one of command and url is given.
+    `deadlines.tool_s`. A command is started in the folder `cwd`, with the environment variables
+    named in `env`; requests to a url have `headers`, each with the name of the variable that holds
+    its whole value, such as {"Authorization": "TOKEN"}. Raises ConfigError unless exactly one of
+    command and url is given, and for what belongs to the other.
     """
     if bool(command) == bool(url):
         raise ConfigError("mcp: set either command, which starts a server, or url")
-    words = shlex.split(command) if isinstance(command, str) else list(command)
-    settings = {"command": words, "url": url, "timeout_s": timeout_s, "shared": shared}
+    if url and (env or cwd):
+        raise ConfigError("mcp: env and cwd are of a command; a url has headers")
+    if command and headers:
+        raise ConfigError("mcp: headers are of a url; a command has env")
+    _check_variables(env, headers or {})
+    settings = {
+        "command": shlex.split(command) if isinstance(command, str) else list(command),
+        "url": url,
+        "timeout_s": timeout_s,
+        "shared": shared,
+        "env": list(env),
+        "cwd": cwd,
+        "headers": dict(headers or {}),
+    }
     tasks = rows_or_numbers("mcp", split, path, size, prompt, held_out_share)
     return PlayedTasks(tasks, "envs.mcp_server:McpEnv", settings)
 
@@ -88,10 +120,11 @@ class Server:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._timeout_s = settings["timeout_s"]
         self._over = asyncio.Event()
+        self._closed = False
         self._client: Client
         self._holding: asyncio.Task[None]
-        command = settings["command"]
-        self._where = settings["url"] or StdioServerParameters(command=command[0], args=command[1:])
+        self._name = settings["url"] or shlex.join(settings["command"])
+        self._transport = transport(settings)
         try:
             self._specs = in_loop(self._open(), CONNECT_S)
         except TimeoutError:
@@ -99,19 +132,15 @@ class Server:
             raise ServerGone(f"MCP server {self._name}: no answer within {CONNECT_S:g} s") from None
 
     @property
-    def _name(self) -> str:
-        where = self._where
-        return where if isinstance(where, str) else " ".join([where.command, *where.args])
-
-    @property
     def gone(self) -> bool:
-        return self._over.is_set() or self._holding.done()
+        return self._closed or self._holding.done()
 
     def tools(self) -> list[Tool]:
         """The server's tools, each a call of it."""
         return [make_tool(spec, partial(self._call, spec.name)) for spec in self._specs]
 
     def close(self) -> None:
+        self._closed = True  # at once: the next episode must not get this one
         loop().call_soon_threadsafe(self._over.set)
 
     def _call(self, name: str, /, **arguments: Any) -> str:
@@ -145,7 +174,7 @@ class Server:
     async def _hold(self, ready: asyncio.Future[list[ToolSpec]]) -> None:
         """Keep the connection: it must be opened and closed by one task."""
         try:
-            async with Client(self._where) as self._client:
+            async with Client(self._transport) as self._client:
                 ready.set_result(await self._list())
                 await self._over.wait()
         except Exception as error:  # of whatever kind: there is no connection
@@ -210,6 +239,74 @@ def in_loop(work: Coroutine[Any, Any, T], seconds: float) -> T:
     except TimeoutError:
         future.cancel()
         raise
+
+
+def transport(settings: Mapping[str, Any]) -> Any:
+    """How a server is reached, with the secrets it asks for.
+
+    Raises ConfigError where one of them is not set in this process, or cannot be sent; it names the
+    variable and never its value.
+    """
+    if not settings["url"]:
+        program, *arguments = settings["command"]
+        return StdioServerParameters(
+            command=program,
+            args=arguments,
+            env={name: _value(name) for name in settings["env"]},
+            cwd=settings["cwd"] or None,
+        )
+    headers = {header: _value(name) for header, name in settings["headers"].items()}
+    for header, value in headers.items():
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            raise ConfigError(
+                f"mcp: {settings['headers'][header]} cannot be the header {header}: its value has "
+                "a line break, a space at an end, or other than ASCII"
+            )
+    return _over_http(settings["url"], headers)
+
+
+@asynccontextmanager
+async def _over_http(url: str, headers: Mapping[str, str]) -> AsyncIterator[Any]:
+    limits = httpx2.Timeout(CONNECT_S, read=SILENCE_S)
+    async with (
+        httpx2.AsyncClient(
+            headers=headers, timeout=limits, event_hooks={"response": [_check_status]}
+        ) as client,
+        streamable_http_client(url, http_client=client) as streams,
+    ):
+        yield streams
+
+
+async def _check_status(response: httpx2.Response) -> None:
+    """End the connection where the policy could not have called better: nobody is let in, or the
+    server was started again and does not know the session. Raises HTTPStatusError."""
+    status, request = response.status_code, response.request
+    if status in LOST or (status == 404 and "mcp-session-id" in request.headers):
+        raise httpx2.HTTPStatusError(
+            f"{status} {response.reason_phrase}", request=request, response=response
+        )
+
+
+def _check_variables(env: object, headers: object) -> None:
+    """Raises ConfigError, which must not tell what it was given: it may be a secret that somebody
+    wrote in the place of its name."""
+    names: list[object] = []
+    if isinstance(env, Sequence) and not isinstance(env, str) and isinstance(headers, Mapping):
+        names = [*env, *headers.values()]
+    if (env or headers) and not (names and all(VARIABLE.fullmatch(str(name)) for name in names)):
+        raise ConfigError(
+            "mcp: env and headers take names of environment variables, not their values: "
+            "env: [API_KEY], headers: {Authorization: API_KEY}"
+        )
+
+
+def _value(name: str) -> str:
+    if value := os.environ.get(name):
+        return value
+    raise ConfigError(
+        f"mcp: the environment variable {name} is not set on {socket.gethostname()}, where the "
+        "server is called from; set it before the run, or the node, is started"
+    )
 
 
 def _text(block: Any) -> str:

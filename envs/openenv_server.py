@@ -31,6 +31,7 @@ from envs.types import Message, Step, Task, ToolSpec
 
 CONNECT_S = 10.0
 MAX_MESSAGE_BYTES = 4 * 1024**2
+ANYTHING = {"type": "object", "additionalProperties": True}
 FULL = "CAPACITY_REACHED"
 REFUSALS = ("VALIDATION_ERROR", "EXECUTION_ERROR")
 """What an action is answered with that is of the wrong form, or that the environment breaks at: the
@@ -160,7 +161,7 @@ class Session:
             ToolSpec(
                 tool["name"],
                 tool.get("description") or tool["name"],
-                tool.get("inputSchema") or tool.get("input_schema") or {"type": "object"},
+                tool.get("inputSchema") or tool.get("input_schema") or ANYTHING,
             )
             for tool in result.get("tools", ())
         ]

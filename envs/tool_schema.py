@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -19,6 +20,9 @@ from envs.types import ToolSpec
 
 SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 SECTIONS = ("args:", "arguments:", "returns:", "raises:", "example:", "examples:", "yields:")
+MORE = ("additionalProperties", "unevaluatedProperties")
+COMBINED = ("allOf", "anyOf", "oneOf")
+CONDITIONS = ("if", "then", "else")
 SHOWN_CHARS = 80  # of a wrong value, in a message to the policy
 
 
@@ -38,24 +42,38 @@ class Tool:
     """A tool that can be called: what the policy is told, and the function that answers.
 
     `function` takes the arguments as keywords and returns text, bytes, or what JSON can hold.
+    `parts` are the schemas that say what parameters there are: the spec's, and those it refers to.
     """
 
     spec: ToolSpec
     function: Callable[..., Any]
     validator: Any  # jsonschema's validators have no common type
+    parts: tuple[Mapping[str, Any], ...]
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Name to schema of each parameter."""
-        properties: Mapping[str, Any] = self.spec.parameters.get("properties", {})
-        return properties
+        return {n: s for part in self.parts for n, s in part.get("properties", {}).items()}
+
+    def invented(self, arguments: Mapping[str, Any]) -> list[str]:
+        """The arguments that the schema does not tell of.
+
+        Most servers leave `additionalProperties` out, by which JSON Schema allows any; what the
+        policy was not told of is made up all the same, unless the schema says that more may come.
+        """
+        if any(part.get(key, False) is not False for part in self.parts for key in MORE):
+            return []
+        patterns = [p for part in self.parts for p in part.get("patternProperties", ())]
+        known = self.parameters
+        return [
+            n for n in arguments if n not in known and not any(re.search(p, n) for p in patterns)
+        ]
 
     def problem(self, arguments: Mapping[str, Any]) -> str:
         """What is wrong with the arguments of a call, or ""."""
-        closed = self.spec.parameters.get("additionalProperties") is False
-        if closed and (unknown := [name for name in arguments if name not in self.parameters]):
+        if invented := self.invented(arguments):
             names = ", ".join(self.parameters) or "none"
-            return f"no parameter {unknown[0]!r:.60}; {self.spec.name} has {names}"
+            return f"no parameter {invented[0]!r:.60}; {self.spec.name} has {names}"
         error = next(self.validator.iter_errors(arguments), None)
         if error is None:
             return ""
@@ -83,13 +101,37 @@ def make_tool(spec: ToolSpec, function: Callable[..., Any]) -> Tool:
             f"tool {spec.name}: its schema refers to one elsewhere, {error.ref}; include it"
         ) from error
     # An empty registry: whatever is called, no schema is ever fetched.
-    return Tool(spec, function, _Validator(spec.parameters, registry=referencing.Registry()))
+    validator = _Validator(spec.parameters, registry=referencing.Registry())
+    return Tool(spec, function, validator, _parts(spec.parameters))
+
+
+def _parts(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The schemas that apply to the same object: this one, what it refers to and what it combines.
+    Which of several is met is not asked: the parameters of each are told of."""
+    resolver = _resolver(schema)
+    parts: list[Mapping[str, Any]] = []
+    pending: list[Any] = [schema]
+    while pending:
+        part = pending.pop(0)
+        if not isinstance(part, Mapping) or part in parts:
+            continue  # True, or one that refers to itself
+        parts.append(part)
+        pending += [each for key in COMBINED for each in part.get(key, ())]
+        pending += [part[key] for key in CONDITIONS if key in part]
+        pending += part.get("dependentSchemas", {}).values()
+        if "$ref" in part:
+            pending.append(resolver.lookup(part["$ref"]).contents)
+    return tuple(parts)
+
+
+def _resolver(schema: Mapping[str, Any]) -> Any:
+    resource = referencing.jsonschema.DRAFT202012.create_resource(schema)
+    return referencing.Registry().with_resource("", resource).resolver()
 
 
 def _look_up_all(schema: Mapping[str, Any]) -> None:
     """Resolve every `$ref` within the schema itself. Raises Unresolvable."""
-    resource = referencing.jsonschema.DRAFT202012.create_resource(schema)
-    resolver = referencing.Registry().with_resource("", resource).resolver()
+    resolver = _resolver(schema)
     pending: list[Any] = [schema]
     while pending:
         part = pending.pop()
@@ -112,12 +154,11 @@ def tool_of(function: Callable[..., Any]) -> Tool:
     plain = function.__func__ if isinstance(function, types.MethodType) else function
     if not inspect.isfunction(plain):
         raise ConfigError(f"tools are functions or methods, not {type(plain).__name__}")
-    spec, validator = _described(plain, plain is not function)
-    return Tool(spec, function, validator)
+    return replace(_described(plain, plain is not function), function=function)
 
 
 @lru_cache(maxsize=512)  # worlds make their tools anew in every episode
-def _described(function: Callable[..., Any], is_method: bool) -> tuple[ToolSpec, Any]:
+def _described(function: Callable[..., Any], is_method: bool) -> Tool:
     name = function.__name__
     summary, described = read_docstring(inspect.getdoc(function) or "")
     if not summary:
@@ -150,8 +191,7 @@ def _described(function: Callable[..., Any], is_method: bool) -> tuple[ToolSpec,
         "required": required,
         "additionalProperties": False,
     }
-    spec = ToolSpec(name, summary, parameters)
-    return spec, make_tool(spec, function).validator
+    return make_tool(ToolSpec(name, summary, parameters), function)
 
 
 def schema_of(hint: Any, where: str) -> dict[str, Any]:

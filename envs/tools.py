@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ REFUSALS = (ValueError, ArithmeticError, LookupError)
 """What a tool raises when it will not do what was asked; the message goes to the policy."""
 
 ERROR_CHARS = 300  # of a message to the policy
+CUT = re.compile(r"\n\[cut: (\d+) bytes in all\]\Z")
 
 
 class ToolUnavailable(Exception):
@@ -147,7 +149,7 @@ class ToolEnv:
         if problem := too_large(call.arguments, self._limits):
             return CallError.TOO_LARGE, problem
         if problem := tool.problem(call.arguments):
-            invented = any(name not in tool.parameters for name in call.arguments)
+            invented = tool.invented(call.arguments)
             kind = CallError.INVENTED_ARGUMENT if invented else CallError.INVALID_ARGUMENTS
             return kind, problem
         if self._turn_s >= self._limits.turn_s:
@@ -219,7 +221,13 @@ def bounded_text(text: str, max_bytes: int) -> str:
     if len(data) <= max_bytes:
         return data.decode()
     kept = data[:max_bytes].decode("utf-8", "ignore")
-    return f"{kept}\n[cut: {len(data)} bytes in all]"
+    return f"{kept}\n[cut: {len(data)} bytes in all]"  # as CUT finds it
+
+
+def bytes_before_cut(text: str) -> int:
+    """How long a text was that `bounded_text` has cut; 0 for one that is whole."""
+    found = CUT.search(text)
+    return int(found[1]) if found else 0
 
 
 def too_large(arguments: Mapping[str, Any], limits: Limits) -> str:

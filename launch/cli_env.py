@@ -59,8 +59,8 @@ def check(
 
     findings = examine(name, read_arguments(arguments or []), tasks)
     for finding in findings:
-        state = "no " if finding.problem else "yes"
-        detail = finding.problem or finding.detail
+        state = "no " if finding.problem else "ask" if finding.doubt else "yes"
+        detail = finding.problem or finding.doubt or finding.detail
         typer.echo(f"{state} {finding.promise}{': ' if detail else ''}{detail}")
     if any(finding.problem for finding in findings):
         raise typer.Exit(ConfigError.exit_code)
@@ -75,8 +75,8 @@ def play(
 ) -> None:
     """Be the policy: read the task, call tools, answer, and see the reward."""
     from configs.errors import ConfigError
-    from launch.env_check import loader
     from launch.env_play import play, read_arguments
+    from launch.env_tasks import loader
 
     tasks = loader(name, read_arguments(arguments or []))(split)
     if index >= len(tasks):

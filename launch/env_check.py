@@ -7,8 +7,8 @@ is a finding too.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import itertools
-import os
 import re
 import tempfile
 import time
@@ -21,13 +21,15 @@ from typing import Any
 import psutil
 
 from configs.errors import AssayError
-from configs.registry import ENVIRONMENTS, bind, resolve
 from configs.schema import DeadlinesConfig
 from envs.cells import Cells
 from envs.episodes import MAX_MESSAGE_BYTES, Deadlines, EnvFault, is_plain
 from envs.tool_schema import make_tool
 from envs.tools import gold_episode
-from envs.types import CallRecord, Message, Step, Task, TaskSet, ToolCall
+from envs.types import CallRecord, Message, Step, Task, ToolCall
+from launch.env_files import NOTES, Watch, left_behind, watch
+from launch.env_results import cut_result, lost_answers
+from launch.env_tasks import Sample, loader, other_hashes, same, sample, sample_afresh
 from rewards.tool_use import ToolUseVerifier
 from rl.evaluate import is_correct
 from rollout.tool_format import read_calls, write_calls
@@ -36,35 +38,43 @@ from rollout.types import Score, StopReason, Trajectory, Turn
 TOOL_S, TURN_S = DeadlinesConfig.tool_s, DeadlinesConfig.turn_s
 """A run's, unless it sets others."""
 TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+SUSPECTS = "does it use hash() or the order of a set, or draw without a seed?"
 EPISODES_AT_REST = 3
 """Played before what an environment keeps open is counted: a warm process is no leak."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One promise; `problem` "" means that it is kept."""
+    """One promise; `problem` "" means that it is kept. `doubt` is what may be meant so, or not."""
 
     promise: str
     problem: str = ""
     detail: str = ""
+    doubt: str = ""
 
 
 @dataclass(slots=True)
 class Examination:
     """Plays tasks of an environment and notes what it finds."""
 
-    load: Callable[[str], TaskSet]
-    num_tasks: int
+    load: Callable[[], Sample]
+    load_afresh: Callable[[], Sample]
     cells: Cells
-    folders: Sequence[Path]
-    """Where files could be left behind."""
+    watch: Callable[[Sequence[Task]], Watch]
     findings: list[Finding] = field(default_factory=list)
     slowest_s: float = 0.0
     largest_bytes: int = 0
+    cut: str = ""
+    """Which result of a perfect episode the policy does not see in full."""
+    told: dict[str, list[str]] = field(default_factory=dict)
+    """Results of a perfect episode, by the id of its task."""
+    others: list[Task] = field(default_factory=list)
+    """Tasks that are played only where it matters that they were not before."""
     _numbers: Any = field(default_factory=itertools.count)
 
     async def run(self) -> None:
-        tasks = await self._part("tasks are the same for ever, and splits are apart", self._tasks)
+        promise = "tasks are the same for ever, and splits are apart"
+        tasks: list[Task] | None = await self._part(promise, self._tasks)
         if not tasks:
             return
         verifier = ToolUseVerifier()
@@ -81,9 +91,13 @@ class Examination:
         late = f"a call took {self.slowest_s:.1f} s, over {limit:g} s"
         detail = f"the slowest took {self.slowest_s:.2f} s"
         self._note("calls end in time", late if self.slowest_s > limit else "", detail)
-        cut = self.largest_bytes >= MAX_MESSAGE_BYTES
-        problem = f"one has over {MAX_MESSAGE_BYTES} bytes, and is cut there" if cut else ""
-        self._note("results are short", problem, f"the largest has {self.largest_bytes} bytes")
+        over = self.largest_bytes >= MAX_MESSAGE_BYTES
+        problem = f"one has over {MAX_MESSAGE_BYTES} bytes, and is cut there" if over else ""
+        detail = f"the largest has {self.largest_bytes} bytes"
+        self._note("results are short", self.cut or problem, detail)
+        golds = [(task.answer, self.told[task.id]) for task in tasks if self.told.get(task.id)]
+        doubt, detail = lost_answers(golds)
+        self.findings.append(Finding("answers follow from results", "", detail, doubt))
 
     async def _part(self, promise: str, check: Callable[[], Awaitable[Any]]) -> Any:
         """Note what a check finds: the problem it raises, or the detail it returns."""
@@ -99,12 +113,13 @@ class Examination:
         self.findings.append(Finding(promise, problem, detail))
 
     async def _tasks(self) -> list[Task]:
-        train, again, held_out = self.load("train"), self.load("train"), self.load("heldout")
-        if train.fingerprint != again.fingerprint:
-            raise Broken("two loads of the same tasks have different fingerprints")
-        tasks = _spread(train, self.num_tasks)
-        if tasks != _spread(again, self.num_tasks):
-            raise Broken("the same index gives another task in another load")
+        given, again, afresh = self.load(), self.load(), self.load_afresh()
+        tasks = given.tasks
+        for other, where in ((again, "another load"), (afresh, f"a fresh process; {SUSPECTS}")):
+            if given.fingerprints != other.fingerprints:
+                raise Broken(f"the fingerprint is another in {where}")
+            if not same(given, other):
+                raise Broken(f"the same index gives another task in {where}")
         if not tasks:
             raise Broken("there are no tasks")
         if len({task.id for task in tasks}) < len(tasks):
@@ -113,9 +128,10 @@ class Examination:
             if is_plain(task):
                 raise Broken(f"task {task.id}: its env {task.env!r} is no import path")
         trained = [_asked(task) for task in tasks]
-        shared = [t.id for t in _spread(held_out, self.num_tasks) if _asked(t) in trained]
+        shared = [task.id for task in given.held_out if _asked(task) in trained]
         if shared:
             raise Broken(f"held-out task {shared[0]} is asked in training, too")
+        self.others = given.others
         return tasks
 
     async def _schemas(self, tasks: Sequence[Task], verifier: ToolUseVerifier) -> str:
@@ -138,19 +154,30 @@ class Examination:
         return ", ".join(sorted(names)) or "there are no tools"
 
     async def _determinism(self, tasks: Sequence[Task], verifier: ToolUseVerifier) -> str:
+        plays: dict[str, list[Step]] = {}
         for task in tasks:
-            first, second = [await self._play(task, gold_episode(task)) for _ in range(2)]
-            for turn, (one, other) in enumerate(zip(first, second, strict=False)):
-                if _timeless(one) != _timeless(other):
-                    raise Broken(f"task {task.id}: the reply to turn {turn} differs between plays")
-        return f"{len(tasks)} tasks played twice"
+            plays[task.id], again = [await self._play(task, gold_episode(task)) for _ in range(2)]
+            _compare(task, plays[task.id], again, "a second play")
+        variables = {**self.cells.variables, **other_hashes()}
+        fresh = Cells(1, self.cells.deadlines, module=self.cells.module, variables=variables)
+        try:
+            # Backwards, so that what an episode leaves in its process for the next one shows, too.
+            for task in reversed(tasks):
+                other = await self._play(task, gold_episode(task), fresh)
+                _compare(task, plays[task.id], other, f"a fresh process; {SUSPECTS}")
+        finally:
+            await fresh.end()
+        return f"{len(tasks)} tasks played twice, and once more in a fresh process"
 
     async def _gold(self, tasks: Sequence[Task], verifier: ToolUseVerifier) -> str:
         with_gold = [task for task in tasks if "gold_calls" in task.metadata or task.answer]
         if not with_gold:
             raise Broken("no task says how it is solved: metadata gold_calls, or an answer")
         for task in with_gold:
-            score = await self._score(task, gold_episode(task), verifier)
+            opening, *steps = await self._play(task, replies := gold_episode(task))
+            self.told[task.id] = [record.result for step in steps for record in step.calls]
+            self.cut = self.cut or cut_result(steps)
+            score = verifier(trajectory_of(task, opening, replies, steps))
             conduct = [score.terms[name] for name in ("validity", "grounding")]
             if not is_correct(score.reward) or min(conduct) < 1:
                 said = f"{score.reward} ({score.reason}; {dict(score.terms)})"
@@ -177,32 +204,38 @@ class Examination:
         return f"{len(attempts)} calls that no tool expects"
 
     async def _leaks(self, tasks: Sequence[Task], verifier: ToolUseVerifier) -> str:
-        rounds = itertools.cycle(tasks)
-        before, files = None, _files(self.folders)
-        for number in range(EPISODES_AT_REST + self.num_tasks):
-            if number == EPISODES_AT_REST:
-                before = self._held()
-            await self._play(task := next(rounds), gold_episode(task))
-        after, new = self._held(), sorted(_files(self.folders) - files)
-        assert before is not None
+        async def play(tasks: Sequence[Task]) -> None:
+            for task in tasks:
+                await self._play(task, gold_episode(task))
+
+        watch = self.watch(tasks)
+        await play([tasks[number % len(tasks)] for number in range(EPISODES_AT_REST)])
+        before, files = self._held(), watch.files()
+        await play(tasks)
+        after, more = self._held(), watch.files()
         for what in before:
             if after[what] > before[what]:
                 raise Broken(
-                    f"{self.num_tasks} episodes left {after[what] - before[what]} {what} behind"
+                    f"{len(tasks)} episodes left {after[what] - before[what]} {what} behind"
                 )
-        if new:
+        # Tasks that were not played before, for files that each task makes once.
+        await play(self.others)
+        if new := left_behind(files, more, watch.files()):
             raise Broken(f"{len(new)} files are left behind: {new[0]}")
-        return f"{self.num_tasks} episodes"
+        return f"{len(tasks) + len(self.others)} episodes"
 
     # Playing
 
-    async def _play(self, task: Task, replies: Iterable[Message]) -> list[Step]:
+    async def _play(
+        self, task: Task, replies: Iterable[Message], cells: Cells | None = None
+    ) -> list[Step]:
         """The opening and the reply to each message, up to the one that ends the episode."""
-        async with self._episode(task) as (opening, name):
+        cells = cells or self.cells
+        async with self._episode(task, cells) as (opening, name):
             steps = [opening]
             for reply in replies:
                 started = time.monotonic()
-                step = await self.cells.step(name, reply)
+                step = await cells.step(name, reply)
                 seconds = (time.monotonic() - started) / max(1, len(reply.tool_calls))
                 self.slowest_s = max(self.slowest_s, seconds)
                 sizes = (len(message.content.encode()) for message in step.messages)
@@ -219,12 +252,14 @@ class Examination:
         return verifier(trajectory_of(task, opening, replies, steps))
 
     @asynccontextmanager
-    async def _episode(self, task: Task) -> AsyncIterator[tuple[Step, str]]:
-        name = f"check-{next(self._numbers)}"
+    async def _episode(
+        self, task: Task, cells: Cells | None = None
+    ) -> AsyncIterator[tuple[Step, str]]:
+        cells, name = cells or self.cells, f"check-{next(self._numbers)}"
         try:
-            yield await self.cells.reset(name, task), name
+            yield await cells.reset(name, task), name
         finally:
-            await self.cells.close(name)
+            await cells.close(name)
 
     def _held(self) -> dict[str, int]:
         """What the processes that play hold open."""
@@ -246,29 +281,25 @@ def examine(name: str, args: dict[str, Any], num_tasks: int) -> list[Finding]:
     """
     load = loader(name, args)
 
-    async def main(folders: Sequence[Path]) -> list[Finding]:
-        cells = Cells(1, Deadlines(TOOL_S, TURN_S))
-        examination = Examination(load, num_tasks, cells, folders)
+    async def main(folder: Path) -> list[Finding]:
+        notes, temporary = folder / "notes", folder / "tmp"
+        temporary.mkdir()
+        variables = {"TMPDIR": str(temporary), NOTES: str(notes)}
+        cells = Cells(1, Deadlines(TOOL_S, TURN_S), module="launch.env_files", variables=variables)
+        examination = Examination(
+            lambda: sample(load, num_tasks),
+            lambda: sample_afresh(name, args, num_tasks),
+            cells,
+            lambda tasks: watch(temporary, (Path(), *_packages(tasks)), notes),
+        )
         try:
             await examination.run()
         finally:
             await cells.end()
         return examination.findings
 
-    with tempfile.TemporaryDirectory(prefix="assay-check-") as temporary:
-        os.environ["TMPDIR"] = temporary  # of the processes that play
-        return asyncio.run(main((Path(temporary), Path())))
-
-
-def loader(name: str, args: dict[str, Any]) -> Callable[[str], TaskSet]:
-    """What loads a split of an environment's tasks. Raises ConfigError."""
-    target = bind(resolve(name, ENVIRONMENTS, "environment"), args, name, given=("split",))
-
-    def load(split: str) -> TaskSet:
-        tasks: TaskSet = target(split=split)
-        return tasks
-
-    return load
+    with tempfile.TemporaryDirectory(prefix="assay-check-") as folder:
+        return asyncio.run(main(Path(folder)))
 
 
 def trajectory_of(
@@ -289,12 +320,6 @@ def trajectory_of(
         turns=tuple(Turn(0.0, 0.0, step.calls) for step in steps),
         env_reward=rewards[-1] if rewards else None,
     )
-
-
-def _spread(tasks: TaskSet, count: int) -> list[Task]:
-    """`count` tasks evenly over a set; all of a smaller one."""
-    count = min(count, len(tasks))
-    return [tasks[i * len(tasks) // count] for i in range(count)]
 
 
 def _asked(task: Task) -> tuple[object, ...]:
@@ -332,5 +357,15 @@ def _hostile_replies(tools: Sequence[str]) -> Iterator[Message]:
         yield Message("assistant", text, read_calls(text))
 
 
-def _files(folders: Iterable[Path]) -> set[str]:
-    return {str(path) for folder in folders for path in folder.iterdir()}
+def _packages(tasks: Iterable[Task]) -> list[Path]:
+    """Folders of the modules that play tasks; those are importable, since they were played."""
+    modules = {task.env.partition(":")[0] for task in tasks}
+    origins = [spec.origin for name in modules if (spec := importlib.util.find_spec(name))]
+    return [Path(origin).parent for origin in origins if origin]
+
+
+def _compare(task: Task, steps: Sequence[Step], others: Sequence[Step], where: str) -> None:
+    """Raise Broken where two plays of the same calls differ in more than time."""
+    for turn, (one, other) in enumerate(zip(steps, others, strict=False)):
+        if not same(_timeless(one), _timeless(other)):
+            raise Broken(f"task {task.id}: the reply to turn {turn} differs in {where}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import keyword
 import re
 import sys
 from pathlib import Path
 
 from configs.errors import ConfigError
-from configs.registry import ENVIRONMENTS
+from configs.registry import TASK_SOURCES
 
 PROJECT = """\
 [build-system]
@@ -150,11 +152,11 @@ def write_package(name: str, folder: Path) -> Path:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigError(f"{name!r} is no name of a package: lower-case letters, digits and '_'")
-    if name in ENVIRONMENTS or name in sys.stdlib_module_names:
-        raise ConfigError(f"{name!r} is taken; `assay env list` shows the environments there are")
     package = folder / name
     if package.exists():
         raise ConfigError(f"{package} is there already; choose another name, or --folder")
+    if holder := _holder(name):
+        raise ConfigError(f"{name!r} is taken by {holder}; choose a name that nothing has yet")
     for path, text in {
         "pyproject.toml": PROJECT,
         "README.md": README,
@@ -165,3 +167,21 @@ def write_package(name: str, folder: Path) -> Path:
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text.replace("NAME", name), encoding="utf-8")
     return package
+
+
+def _holder(name: str) -> str:
+    """What a package of this name would hide, or be hidden by, or ""; imports nothing of it."""
+    if name in TASK_SOURCES:
+        return "a task source of Assay or of an installed package (`assay env list`)"
+    if name in sys.stdlib_module_names:
+        return "Python's standard library"
+    importlib.invalidate_caches()
+    if spec := importlib.util.find_spec(name):
+        packages = importlib.metadata.packages_distributions().get(name)
+        if packages:
+            return f"the installed package {packages[0]}"
+        return f"the module at {spec.origin or next(iter(spec.submodule_search_locations or ()))}"
+    try:
+        return f"the installed package {importlib.metadata.distribution(name).name}"
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from envs.tools import ToolEnv
 from envs.types import Message, Step, Task
@@ -55,6 +58,24 @@ def daemon(marker: str) -> str:
     return "started"
 
 
+def mutiny(marker: str) -> str:
+    """Start a process that kills the one that plays the episode, and lives on."""
+    code = f"import os, time; os.kill(os.getppid(), {signal.SIGKILL}); time.sleep(600)  # {marker}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return "alive"
+
+
+def desertion(seconds: int) -> str:
+    """The same by a fork, which has all that its parent had open, in a session of its own."""
+    if os.fork() == 0:
+        os.setsid()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(seconds)
+        os._exit(0)
+    time.sleep(seconds)
+    return "alive"
+
+
 def shout() -> bytes:
     """Ten megabytes that are no text."""
     return b"\xff\x00" * 5_000_000
@@ -64,7 +85,7 @@ class Tools(ToolEnv):
     """All of them."""
 
     def __init__(self) -> None:
-        super().__init__([add, wait, spin, freeze, die, leave, daemon, shout])
+        super().__init__([add, wait, spin, freeze, die, mutiny, desertion, leave, daemon, shout])
 
 
 @dataclass
@@ -173,3 +194,93 @@ class Gives(OneTask):
 class Content(ToolEnv):
     def __init__(self) -> None:
         super().__init__([add], score=lambda: 1.0)
+
+
+class Salted(OneTask):
+    """Tasks that are others in every process."""
+
+    def __getitem__(self, index: int) -> Task:
+        task = super().__getitem__(index)
+        return Task(f"{task.id}/{hash('salt')}", task.env, task.prompt, task.answer)
+
+
+class SaltedReplies(OneTask):
+    ENV = "tests.integration.environments:Salts"
+    GOLD = ("salt", {})
+
+
+class Salts(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([salt])
+
+
+def salt() -> int:
+    """What a process makes of a text."""
+    return hash("salt")
+
+
+class Rambles(OneTask):
+    ENV = "tests.integration.environments:Stories"
+    GOLD = ("ramble", {})
+
+
+class Stories(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([ramble])
+
+
+def ramble() -> str:
+    """More than anybody reads."""
+    return "3" * 5000
+
+
+class Mumbles(OneTask):
+    """Whose answer nobody could know."""
+
+    GOLD = ("add", {"a": 100, "b": 131})
+
+
+class Litters(OneTask):
+    """Leaves a file somewhere at every call."""
+
+    ENV = "tests.integration.environments:Litter"
+    GOLD = ("litter", {})
+
+
+class LittersByChild(Litters):
+    """Leaves a file in a subfolder of the temporary one, by another program."""
+
+    GOLD = ("litter_by_child", {})
+
+
+class LittersByTask(OneTask):
+    """Leaves a file for each task."""
+
+    ENV = "tests.integration.environments:LitterByTask"
+
+    def __len__(self) -> int:
+        return 20
+
+
+class Litter(ToolEnv):
+    def __init__(self) -> None:
+        super().__init__([litter, litter_by_child])
+
+
+class LitterByTask(Adds):
+    def reset(self, task: Task) -> Step:
+        Path(os.environ["LITTER"], task.id.replace("/", "-")).touch()
+        return super().reset(task)
+
+
+def litter() -> int:
+    """Write a file."""
+    return Path(os.environ["LITTER"], uuid.uuid4().hex).write_text("x") + 2
+
+
+def litter_by_child() -> int:
+    """Have a file written."""
+    folder = Path(tempfile.gettempdir(), "sub", "folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["touch", folder / uuid.uuid4().hex], check=True)
+    return 3

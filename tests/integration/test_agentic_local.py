@@ -8,6 +8,7 @@ import asyncio
 import random
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ import torch
 
 from configs.load import load
 from configs.schema import RunConfig
+from envs.mcp_server import load_mcp
 from envs.types import Demonstration, Message, Task, ToolCall
 from launch.local import local_fleets
+from launch.machine import free_port
 from launch.models import Models
 from launch.pipeline import Pipeline
 from launch.train import prepare
 from rl.checkpoint import CheckpointStore
 from rl.jsonl import read_log
-from rl.tracking import FileTracker
+from rl.tracking import FileTracker, StepRecord
 from rollout.types import Completion, IntArray, Sampling
+from tests.integration.test_mcp import SCRIPT, once_it_is_up, serving
 from tests.integration.test_openenv import guess, python
 from tests.integration.torch_engine import TorchEngine
 
@@ -88,13 +92,29 @@ def calling(call: ToolCall) -> Callable[[RunConfig, Models], Awaitable[CallingEn
     return start
 
 
-def train(folder: Path, call: ToolCall, *changes: str) -> tuple[list[Any], list[Any]]:
+class WatchedTracker(FileTracker):
+    """Tells of every step when it is over."""
+
+    on_step: Callable[[StepRecord], None]
+
+    def log_step(self, record: StepRecord) -> None:
+        super().log_step(record)
+        self.on_step(record)
+
+
+def train(
+    folder: Path,
+    call: ToolCall,
+    *changes: str,
+    on_step: Callable[[StepRecord], None] = lambda record: None,
+) -> tuple[list[Any], list[Any]]:
     """Train; returns the steps and the samples that were logged."""
     preset = folder / "agentic.yaml"
     preset.write_text(PRESET)
     run_dir = folder / "run"
     setup = prepare(load(str(preset), changes), run_dir)
-    tracker = FileTracker(run_dir, trajectories_per_step=100)
+    tracker = WatchedTracker(run_dir, trajectories_per_step=100)
+    tracker.on_step = on_step
     (run_dir / "weights").mkdir()
     store = CheckpointStore(run_dir / "checkpoints", keep=2)
     pipeline = Pipeline(setup, store, tracker, run_dir / "weights")
@@ -109,8 +129,9 @@ def train(folder: Path, call: ToolCall, *changes: str) -> tuple[list[Any], list[
         tracker.close()
     steps = list(read_log(run_dir / "metrics.jsonl"))
     samples = list(read_log(run_dir / "trajectories.jsonl"))
-    assert len(steps) == 2
-    assert all(step["mismatch_kl"] < 1e-4 for step in steps), "engine and learner agree"
+    assert len(steps) == setup.config.stages["agentic"].steps
+    trained = [step for step in steps if step["group/trained"]]
+    assert all(step["mismatch_kl"] < 1e-4 for step in trained), "engine and learner agree"
     return steps, samples
 
 
@@ -159,3 +180,49 @@ def test_an_mcp_server_even_one_that_is_killed(tmp_path: Path, tool: str) -> Non
     assert 0 < len(faults) < len(samples)
     assert {s["reward"] for s in faults} == {None}
     assert all("ServerGone" in s["error"] for s in faults)
+
+
+def test_an_mcp_server_over_http_is_killed_and_started_again(tmp_path: Path) -> None:
+    port = free_port("127.0.0.1")
+    url = f"http://127.0.0.1:{port}/mcp"
+    task = load_mcp(url=url, size=1)[0]
+    outages: list[int] = []
+    with ExitStack() as server:
+
+        def start() -> None:
+            server.enter_context(serving(SCRIPT, port))
+            once_it_is_up(task)
+
+        def on_step(record: StepRecord) -> None:
+            if record.step == 2:
+                server.close()  # killed, while the groups of the next step are played
+            elif not record.metrics["group/trained"]:
+                outages.append(record.step)
+                start()
+
+        start()
+        steps, samples = train(
+            tmp_path,
+            ToolCall("divide", {"a": 6, "b": 4}),
+            f"envs.mcp={{url: '{url}', size: 20}}",
+            "reward.verifier=tests.integration.digits:DigitShare",
+            "stages.agentic.steps=6",
+            "stages.agentic.max_staleness=1",
+            on_step=on_step,
+        )
+    [outage] = outages
+    assert 2 < outage < 6, "what was played before the kill is trained"
+    for step in steps:
+        of_step = [s for s in samples if s["step"] == step["step"]]
+        faults = [s for s in of_step if s["stop_reason"] == "error"]
+        assert all("ServerGone" in s["error"] and s["reward"] is None for s in faults)
+        if step["step"] == outage:
+            assert step["group/dropped/error"] > 0
+            assert faults == of_step
+        elif not 2 < step["step"] < outage:
+            assert (step["group/trained"], faults) == (2, [])
+            assert set(results(of_step)) == {"1.5"}
+    ended = sum(
+        v for s in steps for k, v in s.items() if k.startswith(("group/tr", "group/dropped/"))
+    )
+    assert sum(s["group/dispatched"] for s in steps) == ended + steps[-1]["group/owed"]

@@ -163,19 +163,49 @@ def test_what_an_environment_raises_is_told() -> None:
     play(story)
 
 
-def test_a_daemon_dies_with_its_process() -> None:
+def marked(marker: str) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if marker in str(p.info["cmdline"])]
+
+
+def test_a_subprocess_of_a_tool_that_kills_its_parent() -> None:
     marker = f"assay-test-{time.time_ns()}"
 
-    def daemons() -> list[psutil.Process]:
-        return [p for p in psutil.process_iter(["cmdline"]) if marker in str(p.info["cmdline"])]
+    async def story(cells: Cells) -> None:
+        await asyncio.gather(cells.reset("bad", TASK), cells.reset("good", TASK))
+        with pytest.raises(EnvFault, match="its process ended with code -9"):
+            await cells.step("bad", call("mutiny", marker=marker))
+        assert said(await cells.step("good", call("add", a=1, b=2))) == ["3"], "its sibling goes on"
+        await cells.close("bad")
+        await cells.reset("next", TASK)
+        assert said(await cells.step("next", call("add", a=2, b=2))) == ["4"]
+        assert marked(marker) == []
+
+    play(story, count=2, tool_s=10.0, turn_s=10.0)
+
+
+def test_a_fork_that_kills_its_parent_and_holds_its_socket() -> None:
+    async def story(cells: Cells) -> None:
+        await asyncio.gather(cells.reset("bad", TASK), cells.reset("good", TASK))
+        with pytest.raises(EnvFault, match="its process ended with code -9"):
+            async with asyncio.timeout(4):
+                await cells.step("bad", call("desertion", seconds=8))
+        assert said(await cells.step("good", call("add", a=1, b=2))) == ["3"], "its sibling goes on"
+        async with asyncio.timeout(1):
+            await cells.end()
+
+    play(story, count=2, tool_s=10.0, turn_s=10.0)
+
+
+def test_a_daemon_dies_with_its_process() -> None:
+    marker = f"assay-test-{time.time_ns()}"
 
     async def story(cells: Cells) -> None:
         await cells.reset("e", TASK)
         assert said(await cells.step("e", call("daemon", marker=marker))) == ["started"]
-        assert len(daemons()) == 1
+        assert len(marked(marker)) == 1
 
     play(story)
-    assert daemons() == []
+    assert marked(marker) == []
 
 
 def test_processes_end_with_whoever_started_them() -> None:

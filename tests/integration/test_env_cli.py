@@ -17,6 +17,8 @@ from tests.integration.environments import OneTask
 from tests.integration.runs import ROOT
 
 HERE = "tests.integration.environments"
+TASKS = "tasks are the same for ever, and splits are apart"
+REPLIES = "the same calls bring the same replies"
 
 
 def broken_promises(name: str) -> dict[str, str]:
@@ -31,8 +33,8 @@ def test_an_environment_that_keeps_its_promises() -> None:
 def test_worlds_that_are_told_apart_by_their_seed_are_different_tasks() -> None:
     findings = examine("object", {"factory": f"{HERE}:Dice", "size": 4}, num_tasks=2)
     problems = {finding.promise: finding.problem for finding in findings}
-    assert problems["tasks are the same for ever, and splits are apart"] == ""
-    assert problems["the same calls bring the same replies"] == ""
+    assert problems[TASKS] == ""
+    assert problems[REPLIES] == ""
 
 
 @pytest.mark.parametrize(
@@ -40,13 +42,29 @@ def test_worlds_that_are_told_apart_by_their_seed_are_different_tasks() -> None:
     [
         ("GoldIsWrong", "a perfect episode scores the maximum", "'grounding': 0.0"),
         ("Leaks", "nothing is left behind", "2 processes behind"),
-        ("Overlaps", "tasks are the same for ever, and splits are apart", "in training, too"),
-        ("Changes", "the same calls bring the same replies", "the reply to turn 1 differs"),
+        ("Overlaps", TASKS, "in training, too"),
+        ("Changes", REPLIES, "the reply to turn 1 differs"),
         ("Gives", "an empty answer scores less", "an empty answer scores 1"),
+        ("Salted", TASKS, "another task in a fresh process; does it use hash()"),
+        ("SaltedReplies", REPLIES, "the reply to turn 1 differs in a fresh process"),
+        ("Rambles", "results are short", "a result of ramble has 5000 bytes, of which the"),
+        ("Litters", "nothing is left behind", "4 files are left behind: "),
+        ("LittersByChild", "nothing is left behind", "4 files are left behind: "),
+        ("LittersByTask", "nothing is left behind", "2 files are left behind: "),
     ],
 )
-def test_what_the_checks_find(name: str, promise: str, problem: str) -> None:
+def test_what_the_checks_find(
+    name: str, promise: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITTER", str(tmp_path))
     assert problem in broken_promises(name)[promise]
+
+
+def test_an_answer_that_no_tool_tells_is_doubted_and_no_failure() -> None:
+    findings = {finding.promise: finding for finding in examine(f"{HERE}:Mumbles", {}, 2)}
+    found = findings["answers follow from results"]
+    assert "of 2 of 2 tasks, such as '3', appear in no result" in found.doubt
+    assert found.problem == ""
 
 
 def test_a_hang_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +103,25 @@ def test_arguments_as_they_are_typed() -> None:
         read_arguments(["x"])
 
 
-@pytest.mark.parametrize("name", ["Rates", "calculator", "json", "class", "../x", "ümlaut"])
+TAKEN = {
+    "rewards": "the installed package assay",
+    "numpy": "the installed package numpy",
+    "yaml": "PyYAML",
+    "pillow": "the installed package pillow",  # its module is PIL
+    "tests": "tests",
+    "finance": "a task source",
+    "json": "Python's standard library",
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_names_that_others_have(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"is taken by .*{TAKEN[name]}"):
+        write_package(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["Rates", "calculator", "class", "../x", "ümlaut"])
 def test_names_that_no_package_may_have(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         write_package(name, tmp_path)

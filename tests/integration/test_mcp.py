@@ -6,18 +6,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from mcp import Client
 
 from configs.errors import ConfigError
 from envs.mcp_server import McpEnv, ServerGone, connections, load_mcp
 from envs.types import Message, Task, ToolCall
 from launch.machine import free_port
+from tests.integration.mcp_private import SECRET
 
 SCRIPT = str(Path(__file__).with_name("mcp_tools.py"))
+PRIVATE = str(Path(__file__).with_name("mcp_private.py"))
 
 
 def call(name: str, **arguments: Any) -> Message:
@@ -48,6 +53,11 @@ def test_a_server_over_stdio(stdio: Task) -> None:
     assert told(env, "divide", a=6, b=0)[0] == "refused"
     assert told(env, "divide", a="six", b=4)[0] == "invalid_arguments"
     assert told(env, "multiply", a=6, b=4)[0] == "unknown_tool"
+    assert told(env, "divide", a=6, b=4, places=2) == (
+        "invented_argument",
+        '{"error": "invented_argument", "message": "no parameter \'places\'; divide has a, b"}',
+    )
+    assert told(env, "visits", place="here")[0] == "invented_argument"
     assert told(env, "sleep", seconds=9) == (
         "deadline",
         '{"error": "deadline", "message": "no answer within 3 s"}',
@@ -94,16 +104,87 @@ def test_a_server_over_http() -> None:
     task = load_mcp(url=f"http://127.0.0.1:{port}/mcp", size=1)[0]
     with pytest.raises(ServerGone, match="ConnectError"):
         McpEnv().reset(task)
-    server = subprocess.Popen([sys.executable, SCRIPT, str(port)], stderr=subprocess.DEVNULL)
-    try:
+    with serving(SCRIPT, port) as server:
         env = once_it_is_up(task)
         assert told(env, "divide", a=6, b=4) == ("", "1.5")
         server.kill()
         server.wait()
         with pytest.raises(ServerGone):
             env.step(call("divide", a=6, b=4))
-        server = subprocess.Popen([sys.executable, SCRIPT, str(port)], stderr=subprocess.DEVNULL)
+    with serving(SCRIPT, port):
         assert told(once_it_is_up(task), "divide", a=6, b=4) == ("", "1.5")
+
+
+def test_a_server_that_was_started_again_between_two_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envs.mcp_server.Client", partial(Client, mode="legacy"))  # with sessions
+    port = free_port("127.0.0.1")
+    task, other = (
+        load_mcp(url=f"http://127.0.0.1:{port}/mcp", size=1, timeout_s=t)[0] for t in (8, 9)
+    )
+    with serving(SCRIPT, port):
+        env = once_it_is_up(task)
+    with serving(SCRIPT, port):
+        once_it_is_up(other)
+        with pytest.raises(ServerGone):
+            env.step(call("divide", a=6, b=4))
+        assert told(played(task), "divide", a=6, b=4) == ("", "1.5"), "connected anew"
+
+
+def test_a_secret_reaches_a_server_over_stdio(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command = [sys.executable, PRIVATE]
+    named = load_mcp(command, size=1, env=["API_KEY"], cwd=str(tmp_path))[0]
+    monkeypatch.delenv("API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="variable API_KEY is not set"):
+        McpEnv().reset(named)
+    monkeypatch.setenv("API_KEY", SECRET)
+    monkeypatch.setenv("OTHER_KEY", "nobody's")
+    with pytest.raises(ServerGone):
+        McpEnv().reset(load_mcp(command, size=1)[0])
+    env = McpEnv()
+    env.reset(named)
+    assert told(env, "folder") == ("", str(tmp_path))
+    given = told(env, "variables")[1]
+    assert "API_KEY" in given
+    assert "OTHER_KEY" not in given
+    assert SECRET not in repr(named)
+    connections().to(named.metadata["settings"]).close()
+
+
+def test_a_secret_reaches_a_server_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port("127.0.0.1")
+    url, bearer = f"http://127.0.0.1:{port}/mcp", {"Authorization": "TOKEN"}
+    named = load_mcp(url=url, size=1, headers=bearer)[0]
+    monkeypatch.delenv("TOKEN", raising=False)
+    with pytest.raises(ConfigError, match="variable TOKEN is not set"):
+        McpEnv().reset(named)
+    with serving(PRIVATE, port):
+        monkeypatch.setenv("TOKEN", f"Bearer {SECRET}")
+        env = once_it_is_up(named)
+        assert told(env, "folder")[0] == ""
+        with pytest.raises(ServerGone, match="401"):
+            McpEnv().reset(load_mcp(url=url, size=1)[0])
+        monkeypatch.setenv("TOKEN", "Bearer of-another")
+        with pytest.raises(ServerGone, match="401"):
+            McpEnv().reset(load_mcp(url=url, size=1, headers=bearer, timeout_s=7.0)[0])
+        assert SECRET not in repr(named)
+
+
+@pytest.mark.parametrize("value", [f"Bearer {SECRET}\n", f" {SECRET}", f"{SECRET}\r\nHost: x", "ü"])
+def test_what_is_no_header_is_not_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TOKEN", value)
+    task = load_mcp(url="http://127.0.0.1:9/mcp", size=1, headers={"Authorization": "TOKEN"})[0]
+    with pytest.raises(ConfigError, match="TOKEN cannot be the header Authorization") as told:
+        McpEnv().reset(task)
+    assert value.strip() not in str(told.value)
+
+
+@contextmanager
+def serving(script: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    server = subprocess.Popen([sys.executable, script, str(port)], stderr=subprocess.DEVNULL)
+    try:
+        yield server
     finally:
         server.kill()
         server.wait()
@@ -112,17 +193,34 @@ def test_a_server_over_http() -> None:
 def once_it_is_up(task: Task) -> McpEnv:
     deadline = time.monotonic() + 60
     while True:
+        env = McpEnv()
         try:
-            return played(task)
+            env.reset(task)
         except ServerGone:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        else:
+            return env
 
 
 def test_what_a_server_is_told_by() -> None:
     for given in ({}, {"command": "x", "url": "http://x"}):
         with pytest.raises(ConfigError, match="either command"):
             load_mcp(size=1, **given)
+    with pytest.raises(ConfigError, match="of a command"):
+        load_mcp(url="http://x", size=1, env=["A"])
+    with pytest.raises(ConfigError, match="of a command"):
+        load_mcp(url="http://x", size=1, cwd="/")
+    with pytest.raises(ConfigError, match="headers are of a url"):
+        load_mcp("x", size=1, headers={"A": "B"})
+    secret = "sk-3f1b"
+    no_names: list[Any] = [secret, [secret], {"KEY": secret}, "KEY", 7]
+    for env in no_names:
+        with pytest.raises(ConfigError, match="names of environment variables") as told:
+            load_mcp("x", size=1, env=env)
+        assert secret not in str(told.value)
+    with pytest.raises(ConfigError, match="names of environment variables"):
+        load_mcp(url="http://x", size=1, headers={"Authorization": f"Bearer {secret}"})
     with pytest.raises(ConfigError, match="set path"):
         load_mcp(url="http://x")
     missing = load_mcp("no-such-program-anywhere", size=1)[0]

@@ -125,6 +125,12 @@ def test_no_zombie_is_left_to_who_adopts_orphans() -> None:
         ("print('bwrap: no namespace'); raise SystemExit(1)", "[exit code 1]"),
         ("print('bwrap: no namespace' + 'x' * 20000)", "[stopped: more than"),
         ("import os; os.write(1, b'bwrap: '); os.kill(os.getpid(), 9)", "[exit code 137]"),
+        # Whoever is above: init does not hear it, and there is nobody else.
+        ("import os; os.kill(os.getppid(), 9); print('went on')", "went on"),
+        ("import os; os.kill(1, 19); os.kill(1, 15); print('went on')", "went on"),
+        ("import os; os.kill(-1, 9)", "ProcessLookupError"),
+        ("import os; os.killpg(0, 9)", "[exit code 137]"),
+        (f"import os; os.kill({os.getpid()}, 9)", "ProcessLookupError"),
         # Memory that is nobody's address space, and the init that reports the exit code.
         ("import os; os.memfd_create('x')", "PermissionError"),
         ("import ctypes; print([ctypes.CDLL(None).syscall(n, 0, 4096, 0o1600)"

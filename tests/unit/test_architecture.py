@@ -52,7 +52,7 @@ HOMES = {
     "bm25s": ("envs/simulated/library.py",),
     "simpleeval": ("envs/simulated/expressions.py",),
     "openai": ("rewards/judge_server.py",),
-    "httpx2": ("rewards/judge_server.py",),
+    "httpx2": ("rewards/judge_server.py", "envs/mcp_server.py"),
     "tenacity": ("rewards/judge.py",),
     "aiolimiter": ("rewards/judge.py",),
     "diskcache": ("rewards/judge.py",),

@@ -245,4 +245,4 @@ sys.stdin.read()
         process.stdout.readline()
     extra = memory.sample() - before
     process.communicate()
-    assert 55e6 < extra < 120e6
+    assert 30e6 < extra < 120e6  # this process, counted too, may have become smaller meanwhile

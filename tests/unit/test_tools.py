@@ -325,6 +325,49 @@ def test_a_foreign_schema_is_checked_and_fetches_nothing() -> None:
         make_tool(ToolSpec("echo", "Echo.", remote), echo)
 
 
+A = {"properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "arguments", "error"),
+    [
+        (A, {"a": 1}, ""),
+        (A, {"a": 1, "b": 2}, CallError.INVENTED_ARGUMENT),
+        (A, {"a": "1"}, CallError.INVALID_ARGUMENTS),
+        (A | {"additionalProperties": False}, {"b": 2}, CallError.INVENTED_ARGUMENT),
+        (A | {"additionalProperties": True}, {"b": 2}, ""),
+        (A | {"additionalProperties": True}, {"a": "1", "b": 2}, CallError.INVALID_ARGUMENTS),
+        (A | {"additionalProperties": {"type": "integer"}}, {"b": 2}, ""),
+        (
+            A | {"additionalProperties": {"type": "integer"}},
+            {"b": "2"},
+            CallError.INVALID_ARGUMENTS,
+        ),
+        (A | {"patternProperties": {"^x_": {"type": "integer"}}}, {"x_1": 1}, ""),
+        (A | {"patternProperties": {"^x_": {}}}, {"b": 1}, CallError.INVENTED_ARGUMENT),
+        ({}, {"b": 1}, CallError.INVENTED_ARGUMENT),
+        ({"$ref": "#/$defs/A", "$defs": {"A": A}}, {"a": 1}, ""),
+        ({"$ref": "#/$defs/A", "$defs": {"A": A}}, {"b": 1}, CallError.INVENTED_ARGUMENT),
+        ({"anyOf": [A, {"properties": {"b": {"type": "null"}}}]}, {"a": "1", "b": None}, ""),
+        ({"allOf": [A, True, {"$ref": "#"}]}, {"c": 1}, CallError.INVENTED_ARGUMENT),
+        ({"if": A, "then": {"properties": {"c": {}}}, "else": False}, {"c": 1}, ""),
+    ],
+)
+def test_what_a_foreign_schema_does_not_tell_of_is_invented(
+    schema: dict[str, Any], arguments: dict[str, Any], error: str
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def note(**arguments: Any) -> str:
+        calls.append(arguments)
+        return "noted"
+
+    tool = make_tool(ToolSpec("note", "Note.", {"type": "object", **schema}), note)
+    [record] = ToolEnv([tool]).step(Message("assistant", "", (ToolCall("note", arguments),))).calls
+    assert record.error == error
+    assert calls == ([] if error else [arguments])
+
+
 def test_the_example_of_the_docs_works(monkeypatch: pytest.MonkeyPatch) -> None:
     page = Path(__file__).parents[2] / "docs" / "tools.md"
     [block] = re.findall(r"```python\n(.+?)```", page.read_text(encoding="utf-8"), re.DOTALL)
