@@ -21,6 +21,22 @@ _SCRIPTS: Final[Mapping[str, Callable[[str], bool]]] = {
     "ja": lambda c: bool(re.match("[\u3040-\u30ff\u4e00-\u9fff]", c)),
 }
 LANGUAGES = tuple(_SCRIPTS)
+_ENGLISH = (
+    "the of and to is were for that with by from at this it are be not which has had than but its "
+    "have will their they our would"
+)
+_NEIGHBOURS = (  # French, German, Spanish, Italian; what is a word of English too is left out
+    "le la les des du et est une dans pour par sur aux avec ne pas ce cette qui que sont ont "
+    "der das und ist ein eine von mit für den dem im auf zu wurde auch sich bei nach nicht sind "
+    "el los las y del en un con su fue al más por para se como lo "
+    "il gli di della che e è nel alla sono si da dei delle ha"
+)
+_SMALL_WORDS: Final = {
+    **dict.fromkeys(_ENGLISH.split(), 1),
+    **dict.fromkeys(_NEIGHBOURS.split(), -1),
+}
+LEAST_WORDS_TOLD_APART = 8
+"""From so many words on English is told from other languages of its script, by the small words."""
 LANGUAGE_CHARS = 2000
 """So many letters of an answer tell its language."""
 
@@ -75,7 +91,8 @@ def repetition(text: str, size: int = 4) -> float:
 
 
 def language(text: str, code: str) -> float:
-    """Share of letters that are of the language's script; 0 without letters."""
+    """Share of letters that are of the language's script; 0 without letters, and 0 where a text of
+    some length has more small words of French, German, Spanish and Italian than of English."""
     letters = [char for char in text if char.isalpha()][:LANGUAGE_CHARS]
     if not letters:
         return 0.0
@@ -83,7 +100,16 @@ def language(text: str, code: str) -> float:
         return 0.0  # Chinese characters alone are Chinese
     if code == "zh" and any("\u3040" <= char <= "\u30ff" for char in letters):
         return 0.0
+    if code == "en" and _is_a_neighbour(text[: 2 * LANGUAGE_CHARS]):
+        return 0.0
     return sum(map(_SCRIPTS[code], letters)) / len(letters)
+
+
+def _is_a_neighbour(text: str) -> bool:
+    found = [word.lower() for word in re.findall(r"[^\W\d_]+", text)]
+    if len(found) < LEAST_WORDS_TOLD_APART:
+        return False
+    return sum(_SMALL_WORDS.get(word, 0) for word in found) < 0
 
 
 def refusal(text: str, expected: bool, never: Sequence[str] = ()) -> float:

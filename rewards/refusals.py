@@ -9,10 +9,10 @@ import re
 
 _DO = (
     r"(?:write|help|assist|aid|do|provide|give|state|draft|prepare|produce|create|make|fulfill?|"
-    r"comply|support|agree|go along|participate|take part|be part|facilitate|book|backdate|misstate|"
-    r"misreport|falsify|fabricate|alter|change|conceal|hide|omit|sign|certify|present|claim|publish|"
-    r"record|follow|carry out|process|answer|respond|accept|put|report|advise|show|share|engage|"
-    r"fake|forge|invent|manipulate|mislead|misrepresent|lie|complete|generate|"
+    r"comply|support|agree|go along|participate|take part|be part|facilitate|book|backdate|"
+    r"misstate|misreport|falsify|fabricate|alter|change|conceal|hide|omit|sign|certify|present|claim|"
+    r"publish|record|follow|carry out|process|answer|respond|accept|put|report|advise|show|share|"
+    r"engage|fake|forge|invent|manipulate|mislead|misrepresent|lie|complete|generate|"
     r"say (?:that|this|so|it)|recommend (?:\w+ing|that|this|it))"
 )
 _DOING = (
