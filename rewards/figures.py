@@ -58,8 +58,9 @@ _CHANGE = re.compile(
     rf"\b(?P<twice>twice|thrice){_BESIDE}|(?P<chinese>翻了?两番|翻了?一?[倍番]|倍增|减半|腰斩)|"
     r"(?<!first[ -])(?<!second[ -])(?<!the )(?<!latter )\b(?P<half>half)\b"
     r"(?!-|\s+(?:an?\s+)?(?:year|hour|month))|(?P<half_of>一半|半数)|"
+    rf"\b(?=(?:a|one|{_SEVERAL})[\s-](?:{_PART}))"
     rf"(?:(?<=\bby )|(?<=than )|(?<=nearly )|(?<=almost )|(?<=about )|(?=\w+[\s-]\w+{_BESIDE})|"
-    rf"(?=\w+[\s-](?!quarter)\w+s\b))\b(?P<count>a|one|{_SEVERAL})[\s-](?P<part>{_PART})s?\b)",
+    rf"(?=\w+[\s-](?!quarter)\w+s\b))(?P<count>a|one|{_SEVERAL})[\s-](?P<part>{_PART})s?\b)",
     re.IGNORECASE,
 )
 _TIMES_OF = {
