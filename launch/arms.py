@@ -24,14 +24,18 @@ from launch.curriculum_plots import draw_courses
 from launch.experiment import Train
 from launch.figures import last_status
 from launch.tasks import held_out_ids
-from launch.tiny_judge import with_judge
+from launch.tiny_judge import LIMITS, with_judge
 from rl.checkpoint import CHECKPOINTS, has_checkpoint, latest_checkpoint
 
 START_RUN, REPORT, CONFIG = "start", "report", "config.yaml"
 
 SETTINGS = ("seed", "model.", "stages.", "envs.", "reward.", "evaluation.")
 """What arms that are compared must have in common; machines and fleets may change on the way."""
-MADE_BY_START = ("model.path", "model.revision", "reward.judge.model")
+MADE_BY_START = (
+    "model.path",
+    "model.revision",
+    *(f"reward.judge.{key}" for key in ("model", *LIMITS)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +129,17 @@ def describe(runs: Sequence[Run]) -> list[str]:
     """
     width = max(len(run.loaded.config.name) for run in runs)
     return [
-        f"{run.loaded.config.name:<{width}}  {_state(run):<11}  "
+        f"{run.loaded.config.name:<{width}}  {state_of(run.directory):<11}  "
         + ", ".join(f"{n} ({s.steps:,} steps)" for n, s in enabled_stages(run.loaded.config))
         for run in runs
     ]
 
 
-def _state(run: Run) -> str:
-    if last_status(run.directory) == "done":
+def state_of(directory: Path) -> str:
+    """What is left of a run."""
+    if last_status(directory) == "done":
         return "finished"
-    return "to continue" if has_checkpoint(run.directory / CHECKPOINTS) else "to train"
+    return "to continue" if has_checkpoint(directory / CHECKPOINTS) else "to train"
 
 
 def _go_on(loaded: LoadedConfig, train: Train) -> None:

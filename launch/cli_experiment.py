@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from launch.cli_arguments import Local, Overrides, Preset
 if TYPE_CHECKING:
     from configs.load import LoadedConfig
     from launch.experiment import Train
+    from launch.plan import Plan
 
 app = typer.Typer(help="Compare ways to train.", no_args_is_help=True)
 
@@ -23,6 +25,9 @@ Model = Annotated[
     str, typer.Option(help="Model or checkpoint to start from; else the preset's SFT is run.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the runs and the report.")]
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would run.")]
 
 
 @app.callback()
@@ -71,9 +76,7 @@ def stages(
         Path | None,
         typer.Option(help="Folder of the runs and the report.  [default: runs/PRESET_stages]"),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, say what would run.")
-    ] = False,
+    dry_run: DryRun = False,
     local: Local = False,
 ) -> None:
     """Compare RL stages: all, without Reasoning RL, Agentic RL before it; interrupted, it goes on.
@@ -90,9 +93,7 @@ def stages(
     experiment = compare_stages(loaded, reasoning, agentic, read_seeds(seeds), folder)
     plan = make_plan(loaded)
     if dry_run:
-        missing = [f"missing: {lack}" for lack in plan.missing]
-        for line in [*describe(plan_runs(experiment)), *missing]:
-            typer.echo(line)
+        _echo(describe(plan_runs(experiment)), plan)
         return
     require(plan)
     run_arms(experiment, _train(local))
@@ -107,16 +108,27 @@ def verifiers(
     seeds: Seeds = 1,
     model: Model = "",
     out: Out = Path("runs/verifier_experiment"),
+    dry_run: DryRun = False,
     local: Local = False,
 ) -> None:
     """Compare rules only, judge only, and both, all measured by both; interrupted, it goes on."""
     from configs.load import load
-    from launch.verifier_experiment import Plan, run_experiment
+    from launch.plan import make_plan, require
+    from launch.verifier_experiment import Plan, describe, run_experiment
 
-    run_experiment(
-        load(preset, overrides or []), Plan(arms.split(","), seeds, model, out), _train(local)
-    )
+    loaded, experiment = load(preset, overrides or []), Plan(arms.split(","), seeds, model, out)
+    plan = make_plan(loaded)
+    if dry_run:
+        _echo(describe(loaded, experiment), plan)
+        return
+    require(plan)
+    run_experiment(loaded, experiment, _train(local))
     typer.echo((out / "report.md").read_text())
+
+
+def _echo(lines: Sequence[str], plan: Plan) -> None:
+    for line in (*lines, *(f"missing: {lack}" for lack in plan.missing)):
+        typer.echo(line)
 
 
 def _train(local: bool) -> Train:

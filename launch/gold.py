@@ -5,6 +5,10 @@ A route asks for them with `gold: graded`.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
 from configs.errors import ConfigError
 from envs.draws import permute
 from envs.finance.general import GradedComments
@@ -19,6 +23,19 @@ from rollout.types import StopReason, Trajectory
 GRADED = "graded"
 TINY = "commentary_tiny"
 TINY_CASES = 200
+TINY_FORMS = {"commentary": TINY}
+"""By rubric, the form of it that the tiny judge is trained on. It knows no other rubric."""
+FORMS_FILE = "rubrics.json"
+
+
+def forms_of(model: str) -> Mapping[str, str]:
+    """By rubric, the form of it that the judge at `model` was trained on; empty for a judge that
+    takes any rubric as it is."""
+    if model == GRADED:
+        return TINY_FORMS
+    file = Path(model) / FORMS_FILE
+    forms: Mapping[str, str] = json.loads(file.read_text()) if file.is_file() else {}
+    return forms
 
 
 def gold_set(rubric: Rubric, where: str = "gold") -> list[GoldCase]:

@@ -101,12 +101,23 @@ def load_routes(config: RewardConfig) -> dict[str, Route]:
 
 
 def load_rubrics(config: RewardConfig, routes: Mapping[str, Route]) -> dict[str, Rubric]:
-    """The rubric of every route that has one. Raises ConfigError, naming the key."""
+    """The rubric of every route that has one, in the form that its judge was trained on, if any.
+
+    Raises ConfigError, naming the key.
+    """
+    from launch.gold import forms_of
     from rewards.open_answers import CHECKS
     from rewards.rubric import load_rubric
 
+    forms = {} if config.judge.get("url") else forms_of(str(config.judge.get("model", "")))
+    for kind, route in routes.items():
+        if forms and route.mode is not Mode.RULE and route.rubric not in {*forms, *forms.values()}:
+            raise ConfigError(
+                f"reward.routes.{kind}.rubric: the judge {JUDGE}.model={config.judge['model']} was "
+                f"trained on {', '.join(forms)} alone, not on {route.rubric}: name another judge"
+            )
     rubrics = {
-        kind: load_rubric(route.rubric, f"reward.routes.{kind}.rubric")
+        kind: load_rubric(forms.get(route.rubric, route.rubric), f"reward.routes.{kind}.rubric")
         for kind, route in routes.items()
         if route.rubric
     }

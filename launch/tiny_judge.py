@@ -1,7 +1,8 @@
 """A judge that is made on the spot: a tiny model, trained on generated comments with their grades.
 
 `reward.judge: {model: graded}` asks for it, where there are neither weights nor a server. It knows
-one rubric and nothing else. It is trained in a process of its own before the run's fleets start:
+one rubric, in a form of its own (`TINY_FORMS`), and nothing else. It is trained in a process of its
+own before the run's fleets start:
 
     python -m launch.tiny_judge DIRECTORY SEED STEPS
 
@@ -19,13 +20,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from configs.errors import FaultBudgetSpent
 from configs.schema import BuildConfig, LearnerConfig, RunConfig, Schedule, StageConfig, StageKind
 from envs.draws import Draws
 from envs.finance.general import GradedComments
 from envs.types import Demonstration
-from launch.gold import GRADED, TINY, gold_case
+from launch.gold import FORMS_FILE, GRADED, TINY, TINY_FORMS, gold_case
 from launch.judging import asks_anyone
 from launch.machine import deepspeed_accelerator
 from rewards.rubric import REASON, Rubric, load_rubric
@@ -35,6 +37,8 @@ BATCH = 64
 TOKENIZER_TEXTS = 2000
 TIMEOUT_S = 1800.0
 BUILD = BuildConfig(vocab_size=512)
+LIMITS = {"max_tokens": 60, "max_length": 256}
+"""Of the judge, in tokens, where the configuration gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def with_judge(config: RunConfig, directory: Path) -> tuple[RunConfig, float]:
     if not _asked_for(config):
         return config, 0.0
     seconds = prepare_tiny_judge(directory.resolve(), config.seed)
-    judge = {**config.reward.judge, "model": str(directory.resolve())}
+    judge: dict[str, Any] = {**LIMITS, **config.reward.judge, "model": str(directory.resolve())}
     return replace(config, reward=replace(config.reward, judge=judge)), seconds
 
 
@@ -147,6 +151,7 @@ def train(directory: Path, seed: int, steps: int) -> None:
             print(f"step {step} loss {result.loss:.4f}", flush=True)
     learner.write_weights(partial)
     copy_settings(base, partial)
+    (partial / FORMS_FILE).write_text(json.dumps(TINY_FORMS))
     partial.rename(directory)
 
 

@@ -17,13 +17,22 @@ from typing import Any
 from configs.errors import ConfigError
 from configs.load import LoadedConfig
 from configs.schema import RunConfig, StageConfig
+from configs.validate import enabled_stages
+from launch.arms import state_of
 from launch.evaluate import evaluate_directory
-from launch.experiment import Train, keep_config, rl_stage, starting_model, train_once
+from launch.experiment import (
+    SFT_RUN,
+    Train,
+    keep_config,
+    rl_stage,
+    starting_model,
+    train_once,
+)
 from launch.figures import accuracy_of, evaluation_of
 from launch.judging import asks_anyone, load_routes
 from launch.models import weights_of
 from launch.report_judge import OpenScore, open_scores
-from launch.tiny_judge import with_judge
+from launch.tiny_judge import must_be_trained, with_judge
 from rewards.routing import Mode
 from rl.checkpoint import CHECKPOINTS, latest_checkpoint
 from rl.jsonl import read_log
@@ -67,12 +76,7 @@ def run_experiment(loaded: LoadedConfig, plan: Plan, train: Train) -> list[Outco
             `out` holds another experiment.
         AssayError: a run ended before its last step; call again to go on.
     """
-    name, stage = rl_stage(loaded.config)
-    if not asks_anyone(loaded.config.reward):
-        raise ConfigError(f"no route of {loaded.config.name} asks a judge: there is nothing to try")
-    for arm in plan.arms:
-        if arm not in ARMS:
-            raise ConfigError(f"unknown arm '{arm}'; there are {', '.join(ARMS)}")
+    name, stage = _checked(loaded.config, plan)
     given = weights_of(plan.model).absolute() if plan.model else None
     plan.out.mkdir(parents=True, exist_ok=True)
     base, _ = with_judge(replace(loaded.config, output=str(plan.out)), plan.out / "judge")
@@ -88,6 +92,43 @@ def run_experiment(loaded: LoadedConfig, plan: Plan, train: Train) -> list[Outco
             outcomes.append(_outcome(base, arm, seed, checkpoint.model_dir.absolute(), plan.out))
     _write(plan, outcomes)
     return outcomes
+
+
+def describe(loaded: LoadedConfig, plan: Plan) -> list[str]:
+    """A line for each training and evaluation, in order, and what is left of it; nothing is
+    written. Raises ConfigError as `run_experiment` does."""
+    name, stage = _checked(loaded.config, plan)
+    before = [n for n, _ in enabled_stages(loaded.config) if n != name]
+    evaluated = [f"{START}_{loaded.config.seed}"]
+    lines = (
+        [_told("judge", "to train")] if must_be_trained(loaded.config, plan.out / "judge") else []
+    )
+    if plan.model:
+        weights_of(plan.model)
+    elif before:
+        lines.append(_told(SFT_RUN, state_of(plan.out / SFT_RUN), ", ".join(before)))
+    for seed in range(loaded.config.seed, loaded.config.seed + plan.seeds):
+        for arm in plan.arms:
+            evaluated.append(f"{arm}_{seed}")
+            state = state_of(plan.out / evaluated[-1])
+            lines.append(_told(evaluated[-1], state, f"{name} ({stage.steps:,} steps)"))
+    missing = [arm for arm in evaluated if not (plan.out / f"evaluation_{arm}.json").exists()]
+    return [*lines, _told("evaluation", "to do" if missing else "finished", ", ".join(missing))]
+
+
+def _told(name: str, state: str, what: str = "") -> str:
+    return f"{name:<12}  {state:<11}  {what}".rstrip()
+
+
+def _checked(config: RunConfig, plan: Plan) -> tuple[str, StageConfig]:
+    """The RL stage. Raises ConfigError where there is nothing to compare, or an arm is unknown."""
+    found = rl_stage(config)
+    if not asks_anyone(config.reward):
+        raise ConfigError(f"no route of {config.name} asks a judge: there is nothing to try")
+    for arm in plan.arms:
+        if arm not in ARMS:
+            raise ConfigError(f"unknown arm '{arm}'; there are {', '.join(ARMS)}")
+    return found
 
 
 def arm_config(base: RunConfig, arm: str, seed: int, name: str, stage: StageConfig) -> RunConfig:

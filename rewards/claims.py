@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from rewards.numbers import Quantity, parse_quantity
+from rewards.figures import Figure, has_figure, read_figures
 from rewards.tables import OPERATIONS, Derived, Table, derived_figures, name_pattern, same_name
 
 FLAT = 0.01
@@ -23,21 +24,17 @@ TOO_LONG = "a sentence is too long"
 
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|\n+")
 _CITATION = re.compile(r"\[([^\[\]\n]{1,80})\]")
-_ENUMERATION = re.compile(r"^\s*(?:[-*•]\s+)?(?:\(?[0-9]{1,2}[.)]\s+)?", re.MULTILINE)
-_FIGURE = re.compile(
-    r"(?<![\w.,])(?P<open>\()?(?P<sign>[-−–+])?(?P<currency>[$€£¥]|US\$|USD |EUR |CNY |RMB )?"
-    r"(?P<digits>[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?)(?(open)(?P<close>\))?)"
-    r"(?P<unit>\s?(?:%|％)|(?:[\s-](?:percentage points?|percent|per cent|basis points?|bps|pp|"
-    r"thousand|million|billion|trillion|mn?|bn|k))(?![^\W_])|万亿|百万|千万|亿元?|万元?)?",
+_ENUMERATION = re.compile(r"^\s*(?:[-*•]\s+)?(?:\(?([0-9]{1,2})[.)]\s+)?", re.MULTILINE)
+_NEGATIVE = re.compile(
+    r"\b(?:loss(?:es)?|lost|negative|minus|deficit|outflow)\b|亏损|负(?![债责担])", re.IGNORECASE
+)
+_LOSS_OF = re.compile(
+    rf"(?:{_NEGATIVE.pattern})(?:\s+(?:in|for|during|of)\s+(?:the\s+)?\w+)?[\s:=]*"
+    r"(?:(?:of|was|were|is|are|at|reached|totall?ed|(?:amounted|came|widened|narrowed) to|stood at|"
+    r"达到?|为|是)\s*)?(?:(?:about|around|roughly|nearly|almost|some|only|just|a|约|了)\s*)?$",
     re.IGNORECASE,
 )
-_SPELLED = re.compile(
-    r"\b(?:eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|"
-    r"thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|(?<![0-9] )(?:thousand|[mb]illion))\b",
-    re.IGNORECASE,
-)
-_NEGATIVE = re.compile(r"\b(?:loss(?:es)?|negative|minus|deficit|outflow)\b|亏损|负", re.IGNORECASE)
-_POINTS = re.compile(r"\s*[\s-](?:percentage points?|pp)$", re.IGNORECASE)
+_OF_LOSS = re.compile(r"\s*(?:net |operating )?(?:loss|deficit|outflow)\b|的?亏损", re.IGNORECASE)
 
 _DIRECTION = re.compile(
     r"(?P<up>\b(?:rose|ris(?:e[sn]?|ing)|increas(?:e[sd]?|ing)|gr[eo]w(?:s|n|ing|th)?|higher|up|"
@@ -50,8 +47,17 @@ _DIRECTION = re.compile(
 _NOT = re.compile(r"(?:\b(?:not|never|no|hardly|without)|n['’]t|没有|未|不)\s*(?:\w+\s*)?$", re.I)
 _POINTS_AHEAD = re.compile(r"(?:higher|lower|reduced)\b|\w+\s+(?:in|of)\s", re.IGNORECASE)
 _AT_ONCE = re.compile(r"\s*[(,]?\s*(?:in|for|of|at|during)?\s*", re.IGNORECASE)
-_NEW_CLAUSE = re.compile(r"[,;:]|\b(?:to|and|but|while)\b", re.IGNORECASE)
+_NEW_CLAUSE = re.compile(r"[,;:，；：到至]|\b(?:to|and|but|while)\b", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom\s*$", re.IGNORECASE)
+_BEGINS = re.compile(
+    r"(?:\b(?:from|since|after|over|than|with|compared to|versus|vs\.?|against|(?:that|those) of)|"
+    r"自|比|较)\s*(?:in\s+)?$",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"(?:\b(?:to|until|till|by|through)|至|到)\s*(?:in\s+)?$", re.IGNORECASE)
+_SPAN = re.compile(
+    r"\s*(?:\b(?:and|to|through|until|till)\b|[-–—至到和])\s*(?:in\s+)?", re.IGNORECASE
+)
 _TO = re.compile(r"\s*(?:\(?(?:in\s+)?_+\)?\s*)?,?\s*to\s*", re.IGNORECASE)
 _SIGNS = {"up": 1, "down": -1, "flat": 0}
 
@@ -90,11 +96,11 @@ class _Subjects:
 
     def read(self, text: str) -> Iterator[Sentence]:
         rows: tuple[str, ...] = tuple(self.table.rows) if len(self.table.rows) == 1 else ()
-        for part in _SENTENCE.split(_ENUMERATION.sub("", text)):
+        for part in _SENTENCE.split(_without_numbering(text)):
             if not part.strip():
                 continue
             cited = tuple(_CITATION.findall(part))
-            plain = _CITATION.sub(" ", part)
+            plain = _CITATION.sub(lambda m: " " if self.cited_row(m[1]) else m[0], part)
             places = tuple((m.start(), self._row(m[1])) for m in self._row_names.finditer(plain))
             named = [row for _, row in places] + [r for c in cited if (r := self.cited_row(c))]
             rows = tuple(dict.fromkeys(named)) or rows
@@ -129,7 +135,8 @@ def check_facts(
 ) -> Finding:
     """Hold every figure of a text against the table; `allowed` ones need no source.
 
-    A figure spelled out in words ("eighty") is wrong: it must be checkable.
+    A figure that cannot be read ("eighty", "1.5e9") is wrong: it must be checkable. A change in
+    words ("doubled") must follow as well, but does not count.
     """
     subjects, count = _Subjects(table), 0
     if too_long(text):
@@ -137,20 +144,21 @@ def check_facts(
     known: dict[tuple[str, ...], list[Derived]] = {}
     for sentence in subjects.read(text):
         visible = subjects.without_names(sentence.text)
-        if spelled := _SPELLED.search(visible):
-            return Finding(count + 1, f"'{spelled[0]}' is not in digits")
-        before: tuple[re.Match[str], list[Derived]] | None = None
-        for match in _FIGURE.finditer(visible):
-            count += 1
-            if sentence.rows not in known:
-                known[sentence.rows] = list(derived_figures(table, sentence.rows, operations))
-            sources = list(_sources(match, sentence, known[sentence.rows]))
-            written = match[0].strip().strip("()")
-            if not sources and not _is_allowed(match, allowed):
-                return Finding(count, f"{written} does not follow from the table")
-            if before and _goes_back(*before, match, sources, table):
-                return Finding(count, f"the table does not go to {written} in that order")
-            before = match, sources
+        figures, unread = read_figures(visible)
+        if unread:
+            return Finding(count + 1, f"'{unread}' is a figure that cannot be checked: use digits")
+        if figures and sentence.rows not in known:
+            known[sentence.rows] = list(derived_figures(table, sentence.rows, operations))
+        before: tuple[Figure, list[Derived]] | None = None
+        for figure in figures:
+            count += not figure.in_words
+            sources = list(_sources(figure, sentence, known[sentence.rows], table))
+            negated = figure.in_words and _negated(sentence.text, figure.start)
+            if negated is bool(sources) and not _is_allowed(figure, allowed):
+                return Finding(count, f"{figure.text} does not follow from the table")
+            if before and _goes_back(visible, *before, figure, sources, table):
+                return Finding(count, f"the table does not go to {figure.text} in that order")
+            before = figure, sources
     return Finding(count)
 
 
@@ -172,7 +180,7 @@ def check_directions(text: str, table: Table) -> Finding:
                 return Finding(count, f"'{match[0]}' is about no row of the table")
             signs = _signs(table, row, [column for _, column in sentence.periods])
             said = _SIGNS[str(match.lastgroup)]
-            negated = bool(_NOT.search(sentence.text, max(0, match.start() - 30), match.start()))
+            negated = _negated(sentence.text, match.start())
             if not signs or (said in signs) == negated:
                 return Finding(count, f"'{match[0]}' is wrong of {row}")
     return Finding(count)
@@ -189,7 +197,7 @@ def check_citations(text: str, table: Table) -> Finding:
         count += len(cited)
         if None in cited:
             return Finding(count, f"[{sentence.cited[cited.index(None)]}] is no row of the table")
-        if not cited and _FIGURE.search(subjects.without_names(sentence.text)):
+        if not cited and has_figure(subjects.without_names(sentence.text)):
             return Finding(count, "a sentence with a figure cites no row")
         if cited and (missing := {row for _, row in sentence.places} - set(cited)):
             return Finding(count, f"{min(missing)} is named, but not cited")
@@ -201,65 +209,78 @@ def too_long(text: str) -> bool:
     return any(len(part) > MAX_SENTENCE_CHARS for part in _SENTENCE.split(text))
 
 
-def _read(match: re.Match[str]) -> Quantity | None:
-    in_points = _POINTS.fullmatch(match["unit"] or "")
-    return parse_quantity(f"{match['digits']}{'%' if in_points else match['unit'] or ''}")
+def _without_numbering(text: str) -> str:
+    """Without bullets, and without the numbers of points that count up from 1."""
+    due = 1
+
+    def strip(match: re.Match[str]) -> str:
+        nonlocal due
+        number = int(match[1] or 0)
+        if number not in (0, 1, due):
+            return match[0]
+        due = number + 1 if number else due
+        return ""
+
+    return _ENUMERATION.sub(strip, text)
 
 
-def _half_unit(match: re.Match[str]) -> float:
-    """Half of what the last digit of a figure counts."""
-    return 0.5 * 10.0 ** -len(match["digits"].partition(".")[2]) * (1 + 1e-9)
+def _negated(text: str, place: int) -> bool:
+    return bool(_NOT.search(text, max(0, place - 30), place))
 
 
-def _is_allowed(match: re.Match[str], allowed: Sequence[float]) -> bool:
-    quantity = _read(match)
-    return quantity is not None and any(
-        abs(quantity.value - value) <= _half_unit(match) * quantity.scale for value in allowed
+def _is_allowed(figure: Figure, allowed: Sequence[float]) -> bool:
+    scale = figure.scale or 1.0
+    return any(
+        figure.is_near(value / scale) or (figure.signed and figure.is_near(-value / scale))
+        for value in allowed
     )
 
 
 def _sources(
-    match: re.Match[str], sentence: Sentence, known: Sequence[Derived]
+    figure: Figure, sentence: Sentence, known: Sequence[Derived], table: Table
 ) -> Iterator[Derived]:
-    """Those of the known figures that round to what is written."""
-    unit = match["unit"] or ""
-    in_points, is_bare = bool(_POINTS.fullmatch(unit)), not unit.strip()
-    quantity = _read(match)
-    if quantity is None:
-        return
-    is_negative = match["sign"] not in (None, "+") or bool(match["close"])
-    is_signed = is_negative or match["sign"] == "+"
-    half_unit = _half_unit(match)
-    stated = -quantity.number if is_negative else quantity.number
-    is_loss, period = bool(_NEGATIVE.search(sentence.text)), _period_of(match, sentence)
+    """Those of the known figures that round to what is written, of the periods it is said of."""
+    negative_words = bool(_NEGATIVE.search(sentence.text))
+    is_loss = not figure.signed and _is_loss(figure, sentence)
     for derived in known:
-        if derived.operation == "value" and period and period not in derived.columns:
+        if derived.operation not in figure.operations:
             continue
-        if in_points and derived.operation not in ("change", "difference"):
+        if figure.percent is not None and figure.percent != derived.percent:
             continue
-        if not is_bare and quantity.percent != derived.percent:
+        if not _of_period(derived, figure, sentence, table.columns):
             continue
-        if is_bare and derived.operation in ("percent_change", "share"):
-            continue  # a percentage says so
-        value = derived.value / (derived.scale if is_bare else quantity.scale)
-        if not is_signed and (is_loss or not derived.signed):
+        value = derived.value / (derived.scale if figure.scale is None else figure.scale)
+        if is_loss and value > 0:
+            continue
+        if not figure.signed and (negative_words or not derived.signed):
             value = abs(value)
-        in_full = is_bare and abs(stated - value * derived.scale) <= half_unit
-        if in_full or abs(stated - value) <= half_unit:
+        in_full = figure.is_bare and figure.is_near(value * derived.scale)
+        if in_full or figure.is_near(value):
             yield derived
 
 
+def _is_loss(figure: Figure, sentence: Sentence) -> bool:
+    """Whether a figure is said to be one of a loss ("a loss of 12"), of a row not named so."""
+    before = sentence.text[max(0, figure.start - 80) : figure.start]
+    said = _LOSS_OF.search(before)
+    if said is None:
+        return bool(_OF_LOSS.match(sentence.text, figure.end))
+    place = figure.start - len(before) + said.start()
+    return not any(at <= place < at + len(row) for at, row in sentence.places)
+
+
 def _goes_back(
-    first: re.Match[str],
+    text: str,
+    first: Figure,
     sources: Sequence[Derived],
-    second: re.Match[str],
+    second: Figure,
     others: Sequence[Derived],
     table: Table,
 ) -> bool:
     """Whether "from FIRST to SECOND" runs against the order of the columns."""
-    if not _FROM.search(first.string, max(0, first.start() - 20), first.start()):
+    if not _FROM.search(text, max(0, first.start - 20), first.start):
         return False
-    if not _TO.fullmatch(first.string, first.end(), second.start()):
+    if not _TO.fullmatch(text, first.end, second.start):
         return False
     earlier, later = (
         [table.columns.index(d.columns[0]) for d in found if d.operation == "value"]
@@ -268,18 +289,51 @@ def _goes_back(
     return bool(earlier and later) and min(earlier) >= max(later)
 
 
-def _period_of(match: re.Match[str], sentence: Sentence) -> str | None:
-    """The period that a stated value is of: what follows it at once ("120 in 2022"), else the last
-    one before it in its clause ("In 2022, revenue was 120"); None where that is open."""
+def _of_period(
+    derived: Derived, figure: Figure, sentence: Sentence, columns: Sequence[str]
+) -> bool:
+    """Whether a figure may be told of the periods that its sentence names for it.
+
+    A change "in 2023" is the one from the column before, or from another that the sentence names;
+    "since 2021" it begins there, "by 2023" it ends there, "from 2021 to 2023" it is exactly that.
+    """
+    at = _period_of(figure, sentence)
+    named = {column for _, column in sentence.periods}
+    if at is None and (len(named) != 1 or len(derived.columns) == 1):
+        return not named or len(derived.columns) == 1 or set(derived.columns) <= named
+    place, own = at or sentence.periods[0]
+    first, last = derived.columns[0], derived.columns[-1]
+    if first == last:
+        return own == first
+    if derived.operation in ("total", "average"):
+        return len(named) > 1 or bool(_ENDS.search(sentence.text, 0, place))
+    for (start, one), (end, other) in pairwise(sentence.periods):
+        if own in (one, other) and _SPAN.fullmatch(sentence.text, start + len(one), end):
+            return {first, last} == {one, other}
+    if len(named) == 1 and _BEGINS.search(sentence.text, 0, place):
+        return own == first
+    if len(named) == 1 and _ENDS.search(sentence.text, 0, place):
+        return own == last
+    if at is None:
+        return own in (first, last)
+    previous = columns[max(0, columns.index(own) - 1)]
+    if own == last:
+        return first == previous or first in named
+    return own == first and (last in named or figure.text.endswith("倍"))  # "2022年的1.25倍"
+
+
+def _period_of(figure: Figure, sentence: Sentence) -> tuple[int, str] | None:
+    """The period, and its place, that a figure is of: what follows it at once ("120 in 2022"), else
+    the last one before it in its clause ("In 2022, revenue was 120"); None where that is open."""
     for place, column in sentence.periods:
-        if place >= match.end() and _AT_ONCE.fullmatch(sentence.text, match.end(), place):
-            return column
-    before = [(place, column) for place, column in sentence.periods if place < match.start()]
+        if place >= figure.end and _AT_ONCE.fullmatch(sentence.text, figure.end, place):
+            return place, column
+    before = [(place, column) for place, column in sentence.periods if place < figure.start]
     if before:
         place, column = before[-1]
-        between = sentence.text[place + len(column) : match.start()]
+        between = sentence.text[place + len(column) : figure.start]
         if not _NEW_CLAUSE.search(between.lstrip(", )")):
-            return column
+            return place, column
     return None
 
 

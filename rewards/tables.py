@@ -29,6 +29,8 @@ MAX_ROWS, MAX_COLUMNS = 200, 24
 MAX_PAIRED = 12
 """Of the rows that a sentence names, so many are set against each other."""
 PERCENT = 0.01
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+"""Chinese and Japanese letters, as ranges of a regular expression; no space sets words apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +157,15 @@ def _of_two_rows(table: Table, a: str, b: str, operations: Sequence[str]) -> Ite
 
 def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
     """Finds any of these names in a text, longest first, in singular or plural; group 1 is it."""
+    letter = rf"[^\W_{CJK}]"
+    before, after = rf"(?:(?<!{letter})|(?<=\bFY))", f"(?!{letter})"
+
+    def whole(name: str) -> str:
+        words = r"\s+".join(map(re.escape, name.removesuffix("s").split()))
+        return f"{words}s?{'' if re.search(f'[{CJK}]$', name) else after}"
+
     ordered = sorted(names, key=len, reverse=True)
-    choices = "|".join(
-        r"\s+".join(map(re.escape, name.removesuffix("s").split())) + "s?" for name in ordered
-    )
-    return re.compile(rf"(?<![^\W_])({choices})(?![^\W_])", re.IGNORECASE)
+    return re.compile(f"{before}({'|'.join(map(whole, ordered))})", re.IGNORECASE)
 
 
 def same_name(written: str, names: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from configs.errors import FaultBudgetSpent
+from launch.gold import TINY_FORMS, forms_of
 from launch.tiny_judge import prepare_tiny_judge
 
 SECONDS = 120.0
@@ -20,6 +21,7 @@ def test_it_is_trained_once(tmp_path: Path) -> None:
     directory = tmp_path / "judge"
     assert prepare_tiny_judge(directory, seed=1, steps=2) > 0
     assert (directory / "model.safetensors").exists()
+    assert forms_of(str(directory)) == TINY_FORMS  # it says which rubric it takes, and how
     assert "step 0 loss" in (tmp_path / "judge.log").read_text()
     assert prepare_tiny_judge(directory, seed=1, steps=2) == 0
 

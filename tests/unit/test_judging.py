@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 from configs.errors import ConfigError, DataError
 from configs.load import load
 from configs.schema import RewardConfig
-from launch.gold import gold_set
+from launch.gold import FORMS_FILE, TINY_FORMS, gold_set
 from launch.judging import (
     asks_anyone,
     judge_settings,
+    load_gold,
     load_routes,
     load_rubrics,
     load_rules,
@@ -38,6 +40,24 @@ def test_the_general_preset_is_sound() -> None:
     assert set(load_rubrics(config, routes)) == {"commentary"}
     assert load_rules(config).routes == routes
     assert len(gold_set(load_rubric("commentary_tiny"))) == 200
+
+
+def test_the_rubric_has_the_form_of_its_judge(tmp_path: Path) -> None:
+    def names(*changes: str) -> tuple[str, int]:
+        config = load("general", list(changes)).config.reward
+        routes = load_routes(config)
+        rubrics = load_rubrics(config, routes)
+        return rubrics["commentary"].name, len(load_gold(routes, rubrics)["commentary"])
+
+    assert names() == ("commentary_tiny", 200)
+    assert names("reward.judge.model=org/judge") == ("commentary", 84)
+    assert names("reward.judge={url: 'http://h/v1', model: graded}") == ("commentary", 84)
+    (tmp_path / FORMS_FILE).write_text(json.dumps(TINY_FORMS))  # as a trained one has it
+    assert names(f"reward.judge.model={tmp_path}") == ("commentary_tiny", 200)
+    refusal = "reward.routes.refusal={mode: judge, rubric: refusal}"
+    with pytest.raises(ConfigError, match=r"routes\.refusal\.rubric: .* on commentary alone"):
+        names(refusal)
+    assert names(refusal, "reward.judge.model=org/judge") == ("commentary", 84)
 
 
 @pytest.mark.parametrize("name", ["commentary_tiny", "commentary", "refusal", "preference"])

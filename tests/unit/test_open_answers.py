@@ -140,6 +140,23 @@ def test_form() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("Revenue rose by a quarter in 2023, to 150, because the bank had more clients.", 1.0),
+        ("Banco de la Nación and Crédit du Nord reported that fees were lower than in 2022.", 1.0),
+        ("Fees up, costs down, margin at 6%; headcount flat; no new loans in Q3.", 1.0),
+        ("Le chiffre d'affaires a augmenté de 25 % en 2023, grâce à de nouveaux clients.", 0.0),
+        ("Der Umsatz ist im Jahr 2023 um 25 % gestiegen, und die Kosten sind gesunken.", 0.0),
+        ("Los ingresos aumentaron un 25 % en 2023, y los costes se redujeron.", 0.0),
+        ("I ricavi sono aumentati del 25% nel 2023, e i costi si sono ridotti.", 0.0),
+        ("Umsatz gestiegen.", 1.0),  # too short: the script alone
+    ],
+)
+def test_english_is_told_from_its_neighbours(text: str, share: float) -> None:
+    assert form.language(text, "en") == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize(
     ("reply", "visible", "kept"),
     [
         ("Good.", "Good.", True),

@@ -212,7 +212,7 @@ def test_the_table_has_reasoning_tools_and_all_of_them(done: Done) -> None:
 
 def test_the_arms_of_a_seed_ask_the_judge_of_their_start(preset: str, tmp_path: Path) -> None:
     changes = ["reward.judge.model=graded", "reward.routes.commentary.mode=both"]
-    changes.append("reward.routes.commentary.rubric=commentary_tiny")
+    changes.append("reward.routes.commentary.rubric=commentary")
     experiment = compare_stages(load(preset, changes), "reasoning", "agentic", [1], tmp_path / "o")
     trainer = Trainer()
     run_arms(experiment, trainer)

@@ -7,13 +7,22 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from configs.errors import ConfigError
 from configs.load import LoadedConfig, load
 from configs.schema import RunConfig
 from launch import verifier_experiment
+from launch.cli import app
 from launch.report_judge import OpenScore, judge_section, open_scores
-from launch.verifier_experiment import Outcome, Plan, arm_config, render, run_experiment
+from launch.verifier_experiment import (
+    Outcome,
+    Plan,
+    arm_config,
+    describe,
+    render,
+    run_experiment,
+)
 from rl.checkpoint import CHECKPOINTS, CheckpointStore, RunState
 from rl.jsonl import encode_line
 from rl.provenance import Fingerprints
@@ -130,12 +139,30 @@ def test_the_whole_experiment_over_made_up_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, out = Made(), tmp_path / "out"
+    dry = ["experiment", "verifiers", "general", f"--out={out}", "--dry-run", "seed=1"]
+    said = CliRunner().invoke(app, dry, catch_exceptions=False).output.splitlines()
+    assert said[:6] == [
+        "judge         to train",
+        "start         to train     sft",
+        "rule_1        to train     general (80 steps)",
+        "judge_1       to train     general (80 steps)",
+        "both_1        to train     general (80 steps)",
+        "evaluation    to do        start_1, rule_1, judge_1, both_1",
+    ]
+    assert not out.exists()
     monkeypatch.setattr(verifier_experiment, "evaluate_directory", made.evaluate)
     loaded = load("general", ["reward.judge={url: 'http://h/v1', model: m}", "seed=1"])
     plan = Plan(["rule", "judge", "both"], 2, "", out)
     run_experiment(loaded, plan, made.train)
     assert made.trained == ["start", "rule_1", "judge_1", "both_1", "rule_2", "judge_2", "both_2"]
     assert made.evaluated == made.trained
+    assert describe(loaded, plan)[-1] == "evaluation    finished"
+    assert describe(loaded, plan)[0].split() == [
+        "start",
+        "to",
+        "continue",
+        "sft",
+    ]  # made up: no end
     page = (out / "report.md").read_text()
     assert "| start | commentary | 1 |  | 0.000 | 0.500 | 0.000 |  |" in page
     assert "| judge | all | 1 |" in page
