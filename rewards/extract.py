@@ -6,6 +6,9 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
+from rewards.numbers import parse_quantity, states_another
+from rewards.units import CJK_FALL, FALL
+
 MAX_ANSWER_CHARS = 4000
 """Longest answer that is looked at; a longer box or tag is no answer."""
 SHORT_REPLY_CHARS = 200
@@ -29,6 +32,36 @@ _RESTATED = re.compile(
 )
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
+_DENIED = re.compile(
+    r"\b(?:not|never|nor|neither|hardly|wrong|incorrect|false|untrue|doubt|unlikely|if|unless|whether)\b|n't\b"
+    r"|(?:不是|并非|不对|错误|否认|ではな)",
+    re.IGNORECASE,
+)
+_CLAUSE_BREAK = re.compile(
+    r".*(?:[.,;:!?。，；！？\n]|\b(?:so|thus|hence|therefore|but|and|then)\b)", re.I | re.DOTALL
+)
+_TAKEN_BACK = re.compile(
+    r"\b(?:wrong|incorrect|false|not (?:right|sure|correct|true)|unsure|guess|maybe"
+    r"|perhaps|actually|wait|kidding|scratch that|or|no)\b|不对|错了|错误|或",
+    re.IGNORECASE,
+)
+_FALL_LABEL = re.compile(
+    rf"(?:^|[,.;:，。；]|\b(?:the|an?|its|our|their)\b|'s\b)\s*"
+    rf"(?:(?!(?:for|of|on|from|in|to|against|by|before|after|excluding)\b)[\w%&/-]{{1,30}}\s+){{0,4}}{FALL}"
+    r"(?:\s+(?:in|of|for|from|on|per|attributable)\b[^.;:=]*)?\s*(?:is|was|are|were|equals|[:=≈])\s*$"
+    rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?\s*[为是:：=≈]\s*$",
+    re.IGNORECASE,
+)
+_NO_FALL = re.compile(
+    r"\b(?:change|increase|growth|rise|ratio|provision|allowance|reserve|difference)\b|[没無无]",
+    re.I,
+)
+_BOTH_ENDS = re.compile(
+    r"\b(?:low|lower|min|minimum|worst)\b[^=:]*[=:](?=.*\b(?:high|upper|max|maximum|best)\b)",
+    re.I | re.DOTALL,
+)
+_EQUALS = re.compile(r"=|≈|\\approx")
+_IDENTIFIER = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]_?\{?[0-9]{1,2}\}?(?![0-9])")
 _STATEMENT = re.compile(
     r"\A(?!\s*[0-9.]+\s*[:：]\s*[0-9.]+\s*\Z).*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",
     re.IGNORECASE | re.DOTALL,
@@ -92,6 +125,8 @@ def extract_answer(reply: str) -> Answer:
     text = reply[start:].strip()
     window = text[-_PHRASE_WINDOW:]
     if phrase := _last_phrase(window):
+        if _is_denied(window[max(phrase.start() - 80, 0) : phrase.start()]):
+            return Answer("", Source.NONE)
         return _found(window[phrase.end() :].partition("\n")[0].rstrip("}"), Source.PHRASE)
     return _found(text if len(text) <= SHORT_REPLY_CHARS else "", Source.REPLY)
 
@@ -108,17 +143,26 @@ def number_candidates(answer: Answer) -> list[str]:
         if "=" not in text and "≈" not in text and "approx" not in text:
             return [text]
         statement = None if _HEDGE.search(text) else _STATEMENT.fullmatch(text)
-        return [text, statement[1]] if statement else [text]
+        if statement is None or _sides_differ(_EQUALS.split(text)):
+            return [text]
+        return [text, _with_sign(text, statement)]
     candidates = [text]
     sentence = _SENTENCE_END.sub("", text)
+    if _TAKEN_BACK.search(text, len(sentence)):
+        return candidates
     if sentence != text:
         candidates.append(sentence)
-    if _HEDGE.search(text) or (
-        answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence) is not None
+    if (
+        _HEDGE.search(text)
+        or _BOTH_ENDS.search(text)
+        or (answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence) is not None)
     ):
         return candidates
     if statement := _STATEMENT.search(sentence):
-        candidates.append(statement[1])
+        sides = _EQUALS.split(sentence)[-2:]
+        if len(sides) == 2 and _sides_differ([_CLAUSE_BREAK.sub("", sides[0]), sides[1]], False):
+            return candidates
+        candidates.append(_with_sign(sentence, statement))
     if not _NEGATION.search(sentence) and (change := _CHANGE.search(sentence)):
         candidates.append(change[1])
     return candidates
@@ -131,6 +175,30 @@ def list_candidates(answer: Answer) -> list[str]:
         return [answer.text]
     statement = _STATEMENT.search(answer.text)
     return [answer.text, statement[1]] if statement else [answer.text]
+
+
+def _with_sign(text: str, statement: re.Match[str]) -> str:
+    """What is stated; "the net loss was 94" states a loss of 94."""
+    label = text[max(statement.start(1) - 120, 0) : statement.start(1)]
+    falls = _FALL_LABEL.search(label) and not _NO_FALL.search(label)
+    return f"a loss of {statement[1].strip()}" if falls else statement[1]
+
+
+def _sides_differ(sides: list[str], strict: bool = True) -> bool:
+    """Whether the last side of "93 = 94" is another number than one before it. A name ("x") is
+    no number, and working is what it comes to; what cannot be read differs when `strict`."""
+    value = parse_quantity(sides[-1])
+    if value is None:
+        return False
+    before = (_IDENTIFIER.sub("", side) for side in sides[:-1])
+    if strict:
+        return any(states_another(side, value) for side in before)
+    return any(states_another(side, value) for side in before if parse_quantity(side))
+
+
+def _is_denied(before: str) -> bool:
+    """Whether the clause before an answer phrase takes it back: "it is false that the answer"."""
+    return _DENIED.search(_CLAUSE_BREAK.sub("", before)) is not None
 
 
 def _hedges(reply: str, start: int, box: int) -> bool:

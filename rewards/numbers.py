@@ -13,8 +13,26 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
+from configs.errors import DataError
 from rewards.numerals import NUMBER_WORDS, to_ascii
-from rewards.units import COUNTED, CURRENCIES, DECREASES, FILLERS, PERCENTS, REFUSED, SCALES, STOPS
+from rewards.remarks import bears_number, value_of_working, without_times
+from rewards.units import (
+    CJK_FALL,
+    COUNTED,
+    CURRENCIES,
+    FALL,
+    FILLERS,
+    NO_UNIT,
+    PERCENTS,
+    REFUSED,
+    SCALES,
+    STOPS,
+    THING,
+    is_decrease,
+    is_scale_like,
+    read_compound,
+    units_differ,
+)
 
 MAX_CHARS = 160
 MAX_WORDS = 4
@@ -76,13 +94,15 @@ _LEAD_IN = re.compile(
     r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
+_LINK = r"(?:\s+(?:of|was|is|amount(?:s|ed|ing)?\s+to)\s+|\s*[:=]\s*)"
 _VERBAL_SIGN = re.compile(
-    r"(?:an?\s+)?(?:(?P<fall>decrease|decline|drop|fall|reduction|(?:net\s+)?loss)|increase|rise|gain|growth|total)"
-    r"\s+of\s+"
-    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down)|increased|rose|grew|gained|up)"
+    rf"(?:(?:an?|the)\s+)?(?:(?:net|total|operating|cash)\s+)*"
+    rf"(?:(?P<fall>{FALL})|increase|rise|gain|growth|total|inflow){_LINK}"
+    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost)|increased|rose|grew|gained|up)"
     r"\s+(?:by\s+)?"
-    r"|(?:同比|环比|较上年)?(?:(?P<down>下降|减少|減少|下跌|下滑|降低|净?亏损?|跌|赤字)|增长|增加|上升|上涨|増加|上昇)"
-    r"(?:了|至少)?\s*|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
+    rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|增长|增加|上升|上涨|増加|上昇)"
+    r"(?:[总總]?[额額]|金额|幅度)?(?:[为是:=]|[达達]到?|は)?了?\s*"
+    r"|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
     re.IGNORECASE,
 )
 _WHEN = re.compile(
@@ -97,16 +117,35 @@ _REMARK = re.compile(
     r"|n't|\?|不|错))([^()]*)\)\s*",
     re.IGNORECASE | re.DOTALL,
 )
-_UNIT_REMARK = re.compile(r"\(([^()]{1,30})\)$")
+_UNIT_REMARK = re.compile(r"\(([^()]{1,40})\)$")
+_UNIT_FILLER_WORDS = "in of us all amounts amount figures figure values value stated reported shown"
+_UNIT_FILLERS = frozenset(_UNIT_FILLER_WORDS.split())
+_CJK_UNIT_LABEL = re.compile(r"^(?:单位|單位|単位)\s*[:为は]?\s*|^以|计$")
 _FALLEN = re.compile(
-    r"\s*(?:an?\s+)?(?:net\s+)?(?:(?:decrease|decline|drop|fall|reduction|loss|negative)\b"
-    r"|下降|减少|減少|净?亏损|[负减減][数值]?\))",
+    rf"\s*(?:an?\s+|the\s+)?(?:(?:net|total|operating|cash)\s+)*"
+    rf"(?:{FALL}|negative|neg\.?|minus|down|decreased|declined|dropped|fell|lost)(?![a-z])"
+    rf"|(?:净|同比|为|是)?(?:{CJK_FALL}|减|[负負](?:$|[的数值]))",
     re.IGNORECASE,
 )
+_A_FALL = re.compile(rf"\b(?:{FALL}|negative|minus|fell)\b|{CJK_FALL}|^\W*-\W*$|[:=]\s*-\s*$", re.I)
+_ROUNDED = re.compile(r"(?:rounded\s+)?to\s+(?:the\s+)?nearest\s+[a-z]+", re.IGNORECASE)
+_SAYS_SAME = re.compile(r"\s*(?:i\.?e\.?|that is|exact(?:ly)?|rounded from|from)[,:]?\s+", re.I)
+_MENTIONED = re.compile(
+    r"[a-z]{2,}|[%‰$€£¥]|[十百千万萬亿億兆京]+|[美港欧日韩]?元|円", re.IGNORECASE
+)
+_CJK_SCALES = re.compile("[十百千万萬亿億兆京]+")
+_UNIT_LEAD_IN = re.compile(
+    r"(?:(?:all\s+)?(?:amounts?|figures?|values?)\s+)?(?:(?:are|expressed|stated|reported)\s+)?in\s+",
+    re.IGNORECASE,
+)
+_MILLIONS = re.compile(r"\s*['’]?000,000s?\b")
+_THOUSANDS = re.compile(r"\s*['’]?000['’]?s?\b")
+_UNIT_CURRENCY = re.compile(rf"{_CURRENCY_MARK}\s*(?:in\s+)?", re.IGNORECASE)
+_IS_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 _SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
 _SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
 _CJK_REFUSED = re.compile(
-    "[或不到至和减減降跌亏損损非无無超多]|余(?!额)|以[上下内外]|未[满満]|ない|ません"
+    "[或不到至和减減降跌亏損损非无無超多十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]|余(?!额)|以[上下内外]|未[满満]|ない|ません"
 )
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
@@ -205,10 +244,7 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         if word == ")" and is_open:
             is_open = False
         elif word == "(" and not is_open and (remark := _REMARK.fullmatch(rest, position)):
-            if _names_another(remark[1], number, scale, percent):
-                return None
-            number = -abs(number) if _FALLEN.match(rest, position) else number
-            break
+            return _with_remark(Quantity(number, scale, percent, unit), remark[1])
         elif word in PERCENTS and not percent:
             if scale != 1.0:
                 return None
@@ -218,20 +254,24 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         elif word in CURRENCIES:
             if names_unit and unit in ("", "$", "¥"):
                 unit = CURRENCIES[word]
-        elif word in DECREASES:
+        elif is_decrease(word):
             number = -abs(number)
+        elif not num_words and (compound := read_compound(word)) and not (percent or unit):
+            scale, unit = scale * compound[0], compound[1]
         elif (
             word in SCALES
+            or word in PERCENTS
             or word in REFUSED
             or word in NUMBER_WORDS
             or (len(word) == 1 and word.isalpha() and word.isascii() and word not in "xa")
             or num_words == MAX_WORDS
             or _CJK_REFUSED.search(word)
+            or (names_unit and is_scale_like(word))
         ):
             return None
         else:
-            if names_unit and not unit:
-                unit = COUNTED.get(word, "")
+            if names_unit and not unit and word not in FILLERS and word not in STOPS:
+                unit = "" if word in NO_UNIT or percent else COUNTED.get(word, THING)
             num_words += word not in FILLERS
         names_unit = names_unit and word not in STOPS
     if is_open or not math.isfinite(number * scale):
@@ -243,26 +283,89 @@ def _without_brackets(rest: str) -> str:
     """ "94 (in millions)" says the same as "94 millions"; other remarks stay as they are."""
     if not rest.endswith(")") or not (remark := _UNIT_REMARK.search(rest)):
         return rest
-    words = [w for w in _REMARK_WORD.findall(remark[1].lower()) if w not in ("in", "of", "us")]
+    inner = _CJK_UNIT_LABEL.sub("", remark[1].lower().strip())
+    words = [w for w in _REMARK_WORD.findall(inner) if w not in _UNIT_FILLERS]
     if not all(word in SCALES or word in PERCENTS or word in CURRENCIES for word in words):
         return rest
     return f"{rest[: remark.start()]} {' '.join(words)}"
 
 
-def _names_another(remark: str, number: float, scale: float, percent: bool) -> bool:
-    """Whether a remark is a second number of the same kind, "94 (188)", and no year."""
-    match = _PLAIN.fullmatch(remark.strip())
-    if match is None or bool(match[4]) is not percent or re.fullmatch("(?:19|20)[0-9]{2}", remark):
+def _with_remark(quantity: Quantity, remark: str) -> Quantity | None:
+    """The number with what a remark in parentheses says of it: nothing, its sign, its scale or
+    currency. None where the remark bears another number or a scale that is not understood."""
+    if _FALLEN.match(remark):
+        quantity = quantity._replace(number=-abs(quantity.number))
+    elif _A_FALL.search(remark):
+        return None
+    stated = parse_quantity(_SAYS_SAME.sub("", remark)) if bears_number(remark) else None
+    if stated and not _is_time(remark, quantity):
+        if quantity.scale == 1.0 and not quantity.percent and not stated.percent:
+            quantity = quantity._replace(scale=stated.scale)
+        if units_differ(quantity.unit, stated.unit):
+            return None
+        return quantity if is_close(abs(stated.value), abs(quantity.value), 0.005) else None
+    if states_another(remark, quantity):
+        return None
+    for word in _MENTIONED.findall(_ROUNDED.sub("", remark.lower())):
+        currency = CURRENCIES.get(word, "")
+        if units_differ(quantity.unit, currency):
+            return None
+        if word in PERCENTS and not quantity.percent:
+            return None
+        if currency and not quantity.unit:
+            quantity = quantity._replace(unit=currency)
+        is_scale = word in SCALES or _CJK_SCALES.fullmatch(word) or is_scale_like(word)
+        if is_scale and SCALES.get(word) != quantity.scale:
+            return None
+    return quantity
+
+
+def states_another(text: str, quantity: Quantity) -> bool:
+    """Whether a text beside a number bears a different one. Working that comes to the number is
+    none, and neither are years and periods, unless the number may be a year itself."""
+    if not bears_number(text) or _is_time(text, quantity):
         return False
-    other = float(match[3].replace(",", ""))
-    value = abs(number)
-    return not (is_close(value, other, 0.01) or is_close(value * scale, other, 0.01))
+    stated = parse_quantity(text)
+    working = value_of_working(text) if stated is None else None
+    if stated is None and working is None:
+        return True
+    others = [abs(working)] if stated is None and working is not None else []
+    others += [abs(stated.value), abs(stated.number)] if stated else []
+    return not any(
+        is_close(abs(value), other, 0.01)
+        for value in (quantity.number, quantity.value)
+        for other in others
+    )
+
+
+def _is_time(text: str, quantity: Quantity) -> bool:
+    is_year = quantity.scale == 1.0 and _IS_YEAR.fullmatch(f"{abs(quantity.number):g}") is not None
+    return not is_year and not bears_number(without_times(text))
 
 
 @lru_cache(maxsize=1024)
 def parse_unit(unit: str) -> Quantity:
-    """What a declared unit means for a bare number: "million" -> scale 1e6, "percent" -> 0.01."""
-    return parse_quantity(f"1 {unit}") or Quantity(1.0)
+    """What a declared unit means for a bare number: "in millions" -> scale 1e6, "percent" -> 0.01,
+    "HKD '000" -> scale 1e3 and currency HKD; a word that is no scale is what is counted.
+
+    Raises DataError for a unit that names a scale in a way that is not understood.
+    """
+    text = unicodedata.normalize("NFKC", unit).strip(" ()[]")
+    text = _CJK_UNIT_LABEL.sub("", _UNIT_LEAD_IN.sub("", text))
+    text = _MILLIONS.sub(" million", text)
+    text = _THOUSANDS.sub(" thousand", text)
+    mark = _UNIT_CURRENCY.match(text)
+    currency, rest = (mark[0], text[mark.end() :]) if mark else ("", text)
+    quantity = parse_quantity(f"{currency}1 {rest}") or parse_quantity(f"1 {text}")
+    if quantity is None and any(
+        word in SCALES or is_scale_like(word) or _CJK_SCALES.fullmatch(word)
+        for word in _MENTIONED.findall(text.lower())
+    ):
+        raise DataError(
+            f"the unit {unit[:40]!r} is not understood; write it as 'million', 'USD thousand', "
+            "'percent' or '万元', or leave it out"
+        )
+    return quantity or Quantity(1.0)
 
 
 def is_close(gold: float, value: float, tolerance: float) -> bool:
