@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_EDGES = " \t\r\n*\"'`“”「」【】\u200b\ufeff"
+_EDGES = " \t\r\n_*\"'`“”「」【】\u200b\ufeff"
 
 # In each alternation longer words stand before their beginnings.
 YES: tuple[str, ...] = ("yes", "true", "是的", "是", "对的", "对", "正确", "はい", "√", "✓", "✔")
@@ -29,7 +29,7 @@ _VERDICT = re.compile(
     rf"(?P<yes>{'|'.join(YES)})|(?P<no>{'|'.join(NO)})|(?P<letter>[yn]$)", re.IGNORECASE
 )
 _FOLLOWS = re.compile(
-    r"[^\w\s?？/]|\s+(?:it|they|this|that|he|she|we|because|since|as)\b|\s+[-–—(]|\s*\n",
+    r"[.,;:!()\[\]{}\"'”’*`、。「」』】…~\\$-]|\s+(?:it|they|this|that|he|she|we|because|since|as)\b|\s+[-–—(]|\s*\n",
     re.IGNORECASE,
 )
 
@@ -49,8 +49,9 @@ _CLAUSE = re.compile(r"[^\w\s'’]|\n|\b(?:or|and|but)\b|或", re.IGNORECASE)
 _OTHER_MARK = {True: re.compile("[✗✘]|(?<![0-9 ])×|×(?! ?[0-9])"), False: re.compile("[√✓✔]")}
 _DOUBT = re.compile(
     r"\b(?:maybe|perhaps|possibly|not sure|unsure|uncertain|unclear|unknown|partly|partially"
-    r"|sometimes|it depends|that depends|in part|sort of|kind of|kidding|opposite|cannot (?:say|tell|know)"
-    r"|can't (?:say|tell|know)|don't know|no wait|scratch that|on second thought)\b"
+    r"|sometimes|it depends|that depends|in part|sort of|kind of|kidding|opposite"
+    r"|cannot (?:say|tell|know)|can't (?:say|tell|know)|don't know"
+    r"|no wait|scratch that|on second thought)\b"
     r"|不确定|不一定|可能|也许|大概|部分|取决于|不好说|看情况|わからない|かもしれ|たぶん|場合に"
     r"|\b(?:actually|rather|think|instead|say|sorry|wait)\W+(?:\w+\W+)?(?:yes|no|true|false)\b",
     re.IGNORECASE,
@@ -81,7 +82,7 @@ _HEDGE = re.compile(
     r"\b(?:or|maybe|perhaps|possibly|either|not|but)\b|或|也可能|不是|还是", re.IGNORECASE
 )
 _OTHER_OPTION = re.compile(
-    r"(?<![A-Za-z&.'’/-])(?<![Cc]lass )(?<![Ss]eries )(?<![Gg]rade )(?<![Ll]evel )"
+    r"(?<![A-Za-z&'’/-])(?<![A-Za-z]\.)(?<![Cc]lass )(?<![Ss]eries )(?<![Gg]rade )(?<![Ll]evel )"
     r"[A-H](?![A-Za-z&'’/-])(?!\.[A-Za-z])(?!(?<=A) +(?!(?:is|was|are|and|or|too|also)\b)[a-z])"
 )
 """A letter that is no article, initial or part of a name."""
@@ -155,7 +156,7 @@ def read_choices(text: str) -> frozenset[str]:
     for part in re.split(r"[;；\n]\s*", text):
         option = _WITH_TEXT.fullmatch(part) or _BARE_WITH_TEXT.fullmatch(part)
         start = 3 if part.startswith("(") else 2
-        if option is None or _OTHER_OPTION.search(part, start) or _is_refuted(part, start):
+        if option is None or _OTHER_OPTION.search(part[start:]) or _is_refuted(part, start):
             return frozenset()
         chosen.add(next(letter for letter in option.groups() if letter))
     return frozenset(chosen)

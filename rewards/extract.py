@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rewards.numbers import parse_quantity, states_another
-from rewards.units import CJK_FALL, FALL
+from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
 MAX_ANSWER_CHARS = 4000
 """Longest answer that is looked at; a longer box or tag is no answer."""
@@ -52,6 +52,12 @@ _FALL_LABEL = re.compile(
     rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?\s*[为是:：=≈]\s*$",
     re.IGNORECASE,
 )
+_UNITS = "|".join(word for word in (*SCALES, *CURRENCIES) if word.isalpha() and len(word) > 2)
+_LABEL_UNIT = re.compile(
+    rf"(?:^\s*|\bin\s+(?:(?:us|usd|the|[$€£])\s*)?|[(（]\s*(?:in\s+)?(?:us)?[$€£]?\s*|单位\s*[:：为]?\s*)"
+    rf"({_UNITS}|[$]?['’]?000s?|bn|mn|[百千万亿]+元?)(?![a-z])",
+    re.IGNORECASE,
+)
 _NO_FALL = re.compile(
     r"\b(?:change|increase|growth|rise|ratio|provision|allowance|reserve|difference)\b|[没無无]",
     re.I,
@@ -73,11 +79,11 @@ _CHANGE = re.compile(
 _HEDGE = re.compile(
     r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
     r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
-    r"|=/=|\\not\b|\bnot\s*[=:]",
+    r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
-_OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:or|或)\s*\$?\s*$")
+_OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:\\text\s*\{\s*)?(?:or|或)\s*\}?\s*\$?\s*$")
 
 
 class Source(StrEnum):
@@ -178,10 +184,12 @@ def list_candidates(answer: Answer) -> list[str]:
 
 
 def _with_sign(text: str, statement: re.Match[str]) -> str:
-    """What is stated; "the net loss was 94" states a loss of 94."""
+    """What is stated: "the net loss was 94" is a loss of 94, "in thousands: 94" 94 thousands."""
     label = text[max(statement.start(1) - 120, 0) : statement.start(1)]
     falls = _FALL_LABEL.search(label) and not _NO_FALL.search(label)
-    return f"a loss of {statement[1].strip()}" if falls else statement[1]
+    stated = f"a loss of {statement[1].strip()}" if falls else statement[1]
+    unit = _LABEL_UNIT.search(label)
+    return f"{stated.strip(' .。')} ({unit[1]})" if unit else stated
 
 
 def _sides_differ(sides: list[str], strict: bool = True) -> bool:

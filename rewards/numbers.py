@@ -10,16 +10,15 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from functools import lru_cache
 from typing import NamedTuple
 
-from configs.errors import DataError
 from rewards.numerals import NUMBER_WORDS, to_ascii
 from rewards.remarks import bears_number, value_of_working, without_times
 from rewards.units import (
     CJK_FALL,
     COUNTED,
     CURRENCIES,
+    CURRENCY_MARK,
     FALL,
     FILLERS,
     NO_UNIT,
@@ -28,10 +27,13 @@ from rewards.units import (
     SCALES,
     STOPS,
     THING,
+    UNIT_LABEL,
     is_decrease,
+    is_scale,
     is_scale_like,
     read_compound,
     units_differ,
+    units_mentioned,
 )
 
 MAX_CHARS = 160
@@ -62,18 +64,13 @@ class Quantity(NamedTuple):
 
 _CURRENCY_UNITS = frozenset(CURRENCIES.values())
 _PLAIN = re.compile(r"(-?)(\$?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?)(%?)\.?")
-_CODES = "|".join(word for word in CURRENCIES if len(word) == 3 and word.isalpha())
-_CURRENCY_MARK = (
-    rf"(?:(?:us\s{{0,2}}|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
-    r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])|人民币)"
-)
 _DIGITS = (
     r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![,0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![,0-9])"
     r"|[0-9]{1,3}(?:[ '’][0-9]{3})+(?![0-9])|[0-9]{1,40})(?:\.[0-9]{1,40})?|\.[0-9]{1,40}"
 )
 _NUMBER = re.compile(
-    rf"(?P<sign>[-+△▲])?\s*(?P<currency>{_CURRENCY_MARK})?\s*(?P<sign2>-)?\s*(?P<open>\()?\s*"
-    rf"(?P<currency2>{_CURRENCY_MARK})?\s*(?P<sign3>-)?(?P<digits>{_DIGITS})"
+    rf"(?P<sign>[-+△▲])?\s*(?P<currency>{CURRENCY_MARK})?\s*(?P<sign2>-)?\s*(?P<open>\()?\s*"
+    rf"(?P<currency2>{CURRENCY_MARK})?\s*(?P<sign3>-)?(?P<digits>{_DIGITS})"
     r"(?:e(?P<exponent>[-+]?[0-9]{1,3}(?![0-9]))|\s*/\s*(?P<divisor>[0-9]{1,20})(?![0-9]))?(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL | re.ASCII,
 )
@@ -97,10 +94,10 @@ _LEAD_IN = re.compile(
 _LINK = r"(?:\s+(?:of|was|is|amount(?:s|ed|ing)?\s+to)\s+|\s*[:=]\s*)"
 _VERBAL_SIGN = re.compile(
     rf"(?:(?:an?|the)\s+)?(?:(?:net|total|operating|cash)\s+)*"
-    rf"(?:(?P<fall>{FALL})|increase|rise|gain|growth|total|inflow){_LINK}"
+    rf"(?:(?P<fall>{FALL})|increase|rise|gain|profit|growth|total|inflow){_LINK}"
     r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost)|increased|rose|grew|gained|up)"
     r"\s+(?:by\s+)?"
-    rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|增长|增加|上升|上涨|増加|上昇)"
+    rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|上升|上涨|増加|上昇)"
     r"(?:[总總]?[额額]|金额|幅度)?(?:[为是:=]|[达達]到?|は)?了?\s*"
     r"|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
     re.IGNORECASE,
@@ -120,36 +117,30 @@ _REMARK = re.compile(
 _UNIT_REMARK = re.compile(r"\(([^()]{1,40})\)$")
 _UNIT_FILLER_WORDS = "in of us all amounts amount figures figure values value stated reported shown"
 _UNIT_FILLERS = frozenset(_UNIT_FILLER_WORDS.split())
-_CJK_UNIT_LABEL = re.compile(r"^(?:单位|單位|単位)\s*[:为は]?\s*|^以|计$")
 _FALLEN = re.compile(
     rf"\s*(?:an?\s+|the\s+)?(?:(?:net|total|operating|cash)\s+)*"
     rf"(?:{FALL}|negative|neg\.?|minus|down|decreased|declined|dropped|fell|lost)(?![a-z])"
     rf"|(?:净|同比|为|是)?(?:{CJK_FALL}|减|[负負](?:$|[的数值]))",
     re.IGNORECASE,
 )
-_A_FALL = re.compile(rf"\b(?:{FALL}|negative|minus|fell)\b|{CJK_FALL}|^\W*-\W*$|[:=]\s*-\s*$", re.I)
-_ROUNDED = re.compile(r"(?:rounded\s+)?to\s+(?:the\s+)?nearest\s+[a-z]+", re.IGNORECASE)
-_SAYS_SAME = re.compile(r"\s*(?:i\.?e\.?|that is|exact(?:ly)?|rounded from|from)[,:]?\s+", re.I)
-_MENTIONED = re.compile(
-    r"[a-z]{2,}|[%‰$€£¥]|[十百千万萬亿億兆京]+|[美港欧日韩]?元|円", re.IGNORECASE
-)
-_CJK_SCALES = re.compile("[十百千万萬亿億兆京]+")
-_UNIT_LEAD_IN = re.compile(
-    r"(?:(?:all\s+)?(?:amounts?|figures?|values?)\s+)?(?:(?:are|expressed|stated|reported)\s+)?in\s+",
+_A_FALL = re.compile(
+    rf"\b(?:{FALL}|negative|minus|fell|decreased|declined|dropped|lost|sign|opposite)\b"
+    rf"|{CJK_FALL}|^\W*-\W*$|[:=]\s*-\s*$",
     re.IGNORECASE,
 )
-_MILLIONS = re.compile(r"\s*['’]?000,000s?\b")
-_THOUSANDS = re.compile(r"\s*['’]?000['’]?s?\b")
-_UNIT_CURRENCY = re.compile(rf"{_CURRENCY_MARK}\s*(?:in\s+)?", re.IGNORECASE)
+_ROUNDED = re.compile(r"(?:rounded\s+)?to\s+(?:the\s+)?nearest\s+[a-z]+", re.IGNORECASE)
+_SAYS_SAME = re.compile(r"\s*(?:i\.?e\.?|that is|exact(?:ly)?|rounded from|from)[,:]?\s+", re.I)
 _IS_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 _SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
 _SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
 _CJK_REFUSED = re.compile(
-    "[或不到至和减減降跌亏損损非无無超多十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]|余(?!额)|以[上下内外]|未[满満]|ない|ません"
+    "[或不到吗呢来至和减減降跌亏損损非无無超多]|[十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]"
+    r"|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
 )
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
-_SPACED_POINT = re.compile(r"(?<=[0-9]) ([.,]) (?=[0-9])")
+_SPACED_POINT = re.compile(r"(?<=[0-9]) (\.|,(?= [0-9]{3}(?![0-9]))) (?=[0-9])")
+_NO_GROUP = re.compile("，(?![0-9０-９]{3})")  # "93，94" is two numbers
 _LITERAL_NEWLINE = re.compile(r"(?:\\+n\s*)+$")
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _LATEX_MATH = re.compile(r"\s*\\[(\[]\s*(.*?)\s*\\[)\]]\.?\s*", re.DOTALL)
@@ -210,7 +201,7 @@ def _tidy(text: str) -> tuple[str, bool]:
         text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_FROM_SUPERSCRIPT)}}}", text)
         if any(unicodedata.category(char) == "No" for char in text):
             return "", False  # "1½" would come out as 11/2, "①" as 1
-        text = unicodedata.normalize("NFKC", text)
+        text = unicodedata.normalize("NFKC", _NO_GROUP.sub(", ", text))
     text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
     text = _LATEX_NOTHING.sub("", _LATEX_SPACE.sub(" ", text)).replace("{,}", ",")
     text = _BOLD.sub(r"\1", text).strip(_EDGES)
@@ -283,7 +274,7 @@ def _without_brackets(rest: str) -> str:
     """ "94 (in millions)" says the same as "94 millions"; other remarks stay as they are."""
     if not rest.endswith(")") or not (remark := _UNIT_REMARK.search(rest)):
         return rest
-    inner = _CJK_UNIT_LABEL.sub("", remark[1].lower().strip())
+    inner = UNIT_LABEL.sub("", remark[1].lower().strip())
     words = [w for w in _REMARK_WORD.findall(inner) if w not in _UNIT_FILLERS]
     if not all(word in SCALES or word in PERCENTS or word in CURRENCIES for word in words):
         return rest
@@ -303,10 +294,11 @@ def _with_remark(quantity: Quantity, remark: str) -> Quantity | None:
             quantity = quantity._replace(scale=stated.scale)
         if units_differ(quantity.unit, stated.unit):
             return None
-        return quantity if is_close(abs(stated.value), abs(quantity.value), 0.005) else None
-    if states_another(remark, quantity):
+        tolerance = 0.0 if _may_be_year(quantity) else 0.005
+        return quantity if is_close(abs(stated.value), abs(quantity.value), tolerance) else None
+    if states_another(remark, quantity) or _changes(remark.strip(" .").lower()):
         return None
-    for word in _MENTIONED.findall(_ROUNDED.sub("", remark.lower())):
+    for word in units_mentioned(_ROUNDED.sub("", remark)):
         currency = CURRENCIES.get(word, "")
         if units_differ(quantity.unit, currency):
             return None
@@ -314,10 +306,16 @@ def _with_remark(quantity: Quantity, remark: str) -> Quantity | None:
             return None
         if currency and not quantity.unit:
             quantity = quantity._replace(unit=currency)
-        is_scale = word in SCALES or _CJK_SCALES.fullmatch(word) or is_scale_like(word)
-        if is_scale and SCALES.get(word) != quantity.scale:
+        if is_scale(word) and SCALES.get(word) != quantity.scale:
             return None
     return quantity
+
+
+def _changes(remark: str) -> bool:
+    """Whether a remark of a word makes the number another: "94 (squared)", "94 (and up)"."""
+    if remark in NO_UNIT or remark in SCALES or _FALLEN.match(remark):
+        return False
+    return remark in REFUSED or remark.startswith("and ") or is_scale_like(remark)
 
 
 def states_another(text: str, quantity: Quantity) -> bool:
@@ -339,33 +337,11 @@ def states_another(text: str, quantity: Quantity) -> bool:
 
 
 def _is_time(text: str, quantity: Quantity) -> bool:
-    is_year = quantity.scale == 1.0 and _IS_YEAR.fullmatch(f"{abs(quantity.number):g}") is not None
-    return not is_year and not bears_number(without_times(text))
+    return not _may_be_year(quantity) and not bears_number(without_times(text))
 
 
-@lru_cache(maxsize=1024)
-def parse_unit(unit: str) -> Quantity:
-    """What a declared unit means for a bare number: "in millions" -> scale 1e6, "percent" -> 0.01,
-    "HKD '000" -> scale 1e3 and currency HKD; a word that is no scale is what is counted.
-
-    Raises DataError for a unit that names a scale in a way that is not understood.
-    """
-    text = unicodedata.normalize("NFKC", unit).strip(" ()[]")
-    text = _CJK_UNIT_LABEL.sub("", _UNIT_LEAD_IN.sub("", text))
-    text = _MILLIONS.sub(" million", text)
-    text = _THOUSANDS.sub(" thousand", text)
-    mark = _UNIT_CURRENCY.match(text)
-    currency, rest = (mark[0], text[mark.end() :]) if mark else ("", text)
-    quantity = parse_quantity(f"{currency}1 {rest}") or parse_quantity(f"1 {text}")
-    if quantity is None and any(
-        word in SCALES or is_scale_like(word) or _CJK_SCALES.fullmatch(word)
-        for word in _MENTIONED.findall(text.lower())
-    ):
-        raise DataError(
-            f"the unit {unit[:40]!r} is not understood; write it as 'million', 'USD thousand', "
-            "'percent' or '万元', or leave it out"
-        )
-    return quantity or Quantity(1.0)
+def _may_be_year(quantity: Quantity) -> bool:
+    return quantity.scale == 1.0 and _IS_YEAR.fullmatch(f"{abs(quantity.number):g}") is not None
 
 
 def is_close(gold: float, value: float, tolerance: float) -> bool:

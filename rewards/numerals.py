@@ -51,7 +51,7 @@ _ENGLISH = re.compile(
     re.IGNORECASE,
 )
 _PART_OF_ONE = re.compile(
-    r"[\s-]+(?:and\b|point\b|half|halves|thirds?|quarters?|[a-z]+ths?\b)", re.I
+    r"[\s-]+(?:and\b|point\b|half|halves|thirds?|quarters?|(?!months?\b)[a-z]+ths?\b)", re.I
 )
 NUMBER_WORDS = frozenset((*_WORDS, "half", "halves", "third", "thirds", "dozen"))
 
@@ -94,13 +94,16 @@ def _integer(numeral: str) -> int | None:
         return int("".join(str(_DIGITS[char]) for char in numeral))
     closed: list[tuple[int, int]] = []  # values with the power that closed them
     section = digit = 0
-    before = ""
+    before, last_ten = "", 10**4
     for char in numeral:
         if char in _DIGITS:
             if before in _DIGITS and before != "零":
                 return None
             digit = _DIGITS[char]
         elif char in _TENS:
+            if _TENS[char] >= last_ten:
+                return None
+            last_ten = _TENS[char]
             section, digit = section + (digit or 1) * _TENS[char], 0
         else:
             power, section, digit = _MYRIADS[char], section + digit, 0
@@ -109,7 +112,7 @@ def _integer(numeral: str) -> int | None:
             if closed and closed[-1][1] == power:
                 return None
             closed.append((section * 10**power, power))
-            section = 0
+            section, last_ten = 0, 10**4
         before = char
     cut_short = digit and numeral[-2:-1] in ("百", "千", *_MYRIADS)
     return None if cut_short else sum(value for value, _ in closed) + section + digit

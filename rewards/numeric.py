@@ -19,6 +19,7 @@ from configs.errors import DataError
 from envs.types import Task
 from rewards.choices import LATEX_TEXT, read_choices, read_yes_no
 from rewards.dates import Day, read_day
+from rewards.declared import parse_unit
 from rewards.extract import (
     Answer,
     Source,
@@ -42,7 +43,7 @@ from rewards.golds import (
     read_range,
 )
 from rewards.latex import NO_VERDICT, LatexChecker
-from rewards.numbers import Quantity, is_close, parse_quantity, parse_unit
+from rewards.numbers import Quantity, is_close, parse_quantity
 from rewards.units import units_differ
 from rollout.types import Score, StopReason, Trajectory
 

@@ -27,7 +27,7 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _NUMERALS = re.compile("[0-9〇零一二两三四五六七八九十百千万萬亿億兆京]")
-_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
 _LATEX = re.compile(
     r"\\(?:left|right|text\s*\{[^{}]*\}|[,;:! ])|[$€£¥%\\\s]|(?<=[0-9]),(?=[0-9]{3})"
 )
@@ -60,7 +60,7 @@ def value_of_working(text: str) -> float | None:
     """
     if len(text) > MAX_CHARS:
         return None
-    text = text.replace("−", "-").replace("–", "-").replace("^", "**")
+    text = text.lstrip(" =≈:").replace("−", "-").replace("–", "-").replace("^", "**")
     for _ in range(3):
         text, count = _FRACTION.subn(r"((\1)/(\2))", text)
         if not count:

@@ -40,12 +40,19 @@ CURRENCIES = {
     "rupiah": "IDR", "lira": "TRY", "kronor": "SEK", "btc": "BTC", "bitcoin": "BTC",
     "bitcoins": "BTC", "比特币": "BTC",
 }  # fmt: skip
+_CODES = "|".join(word for word in CURRENCIES if len(word) == 3 and word.isalpha())
+CURRENCY_MARK = (
+    rf"(?:(?:us\s{{0,2}}|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
+    r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])|人民币)"
+)
+"""How a currency is written before digits; a pattern, without regard to case."""
 _SIGNS = {"$": ("USD", "HKD", "AUD", "CAD", "SGD", "TWD", "NZD"), "¥": ("CNY", "JPY")}
 """Currencies that share a sign."""
 COUNTED = {
     "cents": "cent", "cent": "cent", "pence": "cent", "分": "cent", "角": "jiao", "x": "times",
-    "times": "times", "倍": "times", "吨": "ton", "tons": "ton", "tonnes": "ton", "股": "share",
-    "share": "share", "shares": "share", "株": "share", "手": "lot", "lot": "lot", "lots": "lot",
+    "times": "times", "fold": "times", "倍": "times", "吨": "ton", "tons": "ton", "tonnes": "ton",
+    "股": "share", "share": "share", "shares": "share", "株": "share", "手": "lot",
+    "lot": "lot", "lots": "lot",
     "份": "unit", "枚": "coin", "张": "piece", "克": "gram", "人": "person", "people": "person",
     "employees": "person", "year": "year", "years": "year", "年": "year", "quarters": "quarter",
     "month": "month", "months": "month", "月": "month", "weeks": "week",
@@ -74,19 +81,20 @@ _CJK_DECREASED = frozenset(_DECREASES.split()) | frozenset(
 )
 FILLERS = frozenset(("/", ",", "个", "個", "×", "了", "整", "です"))
 _NO_UNIT = (
-    "approx approximately roughly about rounded only exactly total overall net gross ttm 左右 余额"
+    "approx approximately roughly about rounded only exactly total overall net gross ttm ytd"
+    " 左右 余额"
 )
 NO_UNIT = frozenset(_NO_UNIT.split())
 """Words after a number that say nothing of what it counts."""
 STOPS = frozenset(("per", "a", "an", "each", "every", "of", "in", "on", "for", "by", "/"))
 """After these a word says more about the number, but not what it counts: "$8.70 per share"."""
 _REFUSED = (
-    "( ) . or and to not no but nor if maybe perhaps possibly probably either neither between is"
-    " isn't are was wrong incorrect true false plus minus from than vs versus less"
-    " more over under most least instead rather except unless below above too off short away shy"
-    " never nope unlikely invalid squared cubed"
-    " fewer maximum minimum max min null nan none tenths hundredths thousandths"
-    " millionths ppm"
+    "( ) . or and to not no but nor if maybe perhaps possibly probably either neither between"
+    " is isn't are was wrong incorrect true false plus minus from than vs versus less more"
+    " over under most least instead rather except unless below above ish double twice triple"
+    " extra against compared previously originally formerly actually too off short away shy"
+    " never nope unlikely invalid squared cubed fewer maximum minimum max min null nan none"
+    " tenths hundredths thousandths millionths ppm"
 )
 REFUSED = frozenset(_REFUSED.split())
 """Words after a number that make it something else than one number with a unit."""
@@ -97,8 +105,27 @@ _COMPOUND = re.compile(
 )
 _SCALE_LIKE = re.compile(
     r"[a-z]*(?:illion|illiard|ilion|iliar|iljo|ilja|illon|housand|lakh|crore)[a-z]*"
-    r"|(?:kilo|mega|giga|tera|mille|miles|mia|bio|dozens?|scores?|myriads?)|[b-df-hj-np-tv-xz]{2,4}"
+    r"|(?:kilo|mega|giga|tera|mille|miles|mia|bio|dozens?|scores?|myriads?|quad"
+    r"|wan|yi|man|oku|qian|bai|ribu|juta|tys)"
+    r"|[b-df-hj-np-tv-xz]{2,4}|[a-z]{1,2}(?:usd|eur|gbp|chf|jpy|cny)"
 )
+UNIT_LABEL = re.compile(r"^(?:单位|單位|単位)\s*[:为は]?\s*|^以|计$")
+_MENTIONED = re.compile(
+    r"[a-z]{2,}|[%‰$€£¥]|[十百千万萬亿億兆京]+|[美港欧日韩]?元|円", re.IGNORECASE
+)
+_CJK_SCALE = re.compile("[十百千万萬亿億兆京]+")
+
+
+def units_mentioned(text: str) -> list[str]:
+    """The words of a text in which a scale, a percentage or a currency may be stated."""
+    return _MENTIONED.findall(text.lower())
+
+
+def is_scale(word: str) -> bool:
+    """Whether a word is a scale, or seems to be one."""
+    if word in SCALES or _CJK_SCALE.fullmatch(word):
+        return True
+    return len(word) > 4 and is_scale_like(word)
 
 
 def is_decrease(word: str) -> bool:
