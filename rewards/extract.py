@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ MAX_ANSWER_CHARS = 4000
 """Longest answer that is looked at; a longer box or tag is no answer."""
 SHORT_REPLY_CHARS = 200
 """A reply without any marker is taken as the answer itself when it is at most this long."""
+MAX_SIDES = 8
+"""Longest chain of equations, "5829 - 5735 = 94", that is followed."""
 _PHRASE_WINDOW = 1000  # an answer phrase is searched in the end of a reply only
 
 _BRACE = re.compile(r"[{}]")
@@ -137,41 +140,40 @@ def extract_answer(reply: str) -> Answer:
     return _found(text if len(text) <= SHORT_REPLY_CHARS else "", Source.REPLY)
 
 
-def number_candidates(answer: Answer) -> list[str]:
+def number_candidates(answer: Answer) -> Iterator[str]:
     """The texts in which an answer may state its number, best first.
 
     The answer as it stands; then, where it is prose and not a box or a tag, its first sentence
-    when no digit follows it, and what follows the last "is" or "=", or "fell by", unless the prose
-    hedges. After an answer phrase only the sentence of the phrase counts.
+    when no digit follows it and nothing takes it back, and what follows the last "is" or "=", or
+    "fell by", unless the prose hedges. After an answer phrase only the sentence of the phrase
+    counts. Of an equation the last side counts, unless another side is another number.
     """
     text = answer.text
+    yield text
     if answer.source in (Source.BOXED, Source.TAG):
-        if "=" not in text and "≈" not in text and "approx" not in text:
-            return [text]
-        statement = None if _HEDGE.search(text) else _STATEMENT.fullmatch(text)
-        if statement is None or _sides_differ(_EQUALS.split(text)):
-            return [text]
-        return [text, _with_sign(text, statement)]
-    candidates = [text]
+        if _EQUALS.search(text) and not _HEDGE.search(text):
+            statement = _STATEMENT.fullmatch(text)
+            if statement and not _sides_differ(_EQUALS.split(text)):
+                yield _with_sign(text, statement)
+        return
     sentence = _SENTENCE_END.sub("", text)
     if _TAKEN_BACK.search(text, len(sentence)):
-        return candidates
+        return
     if sentence != text:
-        candidates.append(sentence)
-    if (
-        _HEDGE.search(text)
-        or _BOTH_ENDS.search(text)
-        or (answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence) is not None)
-    ):
-        return candidates
+        yield sentence
+    if _HEDGE.search(text) or _BOTH_ENDS.search(text):
+        return
+    if answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence):
+        return
     if statement := _STATEMENT.search(sentence):
         sides = _EQUALS.split(sentence)[-2:]
-        if len(sides) == 2 and _sides_differ([_CLAUSE_BREAK.sub("", sides[0]), sides[1]], False):
-            return candidates
-        candidates.append(_with_sign(sentence, statement))
+        if len(sides) == 2 and _sides_differ(
+            [_CLAUSE_BREAK.sub("", sides[0][-200:]), sides[1]], False
+        ):
+            return
+        yield _with_sign(sentence, statement)
     if not _NEGATION.search(sentence) and (change := _CHANGE.search(sentence)):
-        candidates.append(change[1])
-    return candidates
+        yield change[1]
 
 
 def list_candidates(answer: Answer) -> list[str]:
@@ -196,8 +198,8 @@ def _sides_differ(sides: list[str], strict: bool = True) -> bool:
     """Whether the last side of "93 = 94" is another number than one before it. A name ("x") is
     no number, and working is what it comes to; what cannot be read differs when `strict`."""
     value = parse_quantity(sides[-1])
-    if value is None:
-        return False
+    if value is None or len(sides) > MAX_SIDES:
+        return value is not None
     before = (_IDENTIFIER.sub("", side) for side in sides[:-1])
     if strict:
         return any(states_another(side, value) for side in before)
@@ -206,7 +208,9 @@ def _sides_differ(sides: list[str], strict: bool = True) -> bool:
 
 def _is_denied(before: str) -> bool:
     """Whether the clause before an answer phrase takes it back: "it is false that the answer"."""
-    return _DENIED.search(_CLAUSE_BREAK.sub("", before)) is not None
+    start = max(before.rfind(mark) for mark in ".,;:\n。，") + 1
+    clause = before[start:]
+    return bool(_DENIED.search(clause)) and bool(_DENIED.search(_CLAUSE_BREAK.sub("", clause)))
 
 
 def _hedges(reply: str, start: int, box: int) -> bool:
