@@ -51,7 +51,7 @@ _DOUBT = re.compile(
     r"\b(?:maybe|perhaps|possibly|not sure|unsure|uncertain|unclear|unknown|partly|partially"
     r"|sometimes|it depends|that depends|in part|sort of|kind of|kidding|opposite"
     r"|cannot (?:say|tell|know)|can't (?:say|tell|know)|don't know"
-    r"|no wait|scratch that|on second thought)\b"
+    r"|if not|no wait|scratch that|on second thought)\b"
     r"|不确定|不一定|可能|也许|大概|部分|取决于|不好说|看情况|わからない|かもしれ|たぶん|場合に"
     r"|\b(?:actually|rather|think|instead|say|sorry|wait)\W+(?:\w+\W+)?(?:yes|no|true|false)\b",
     re.IGNORECASE,

@@ -36,8 +36,12 @@ _RESTATED = re.compile(
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
 _DENIED = re.compile(
-    r"\b(?:not|never|nor|neither|hardly|wrong|incorrect|false|untrue|doubt|unlikely|if|unless|whether)\b|n't\b"
+    r"\b(?:not|never|nor|neither|hardly|wrong|incorrect|false|untrue|doubt|unlikely|previous|old|initial|rejected|mistaken|if|unless|whether)\b|n't\b"
     r"|(?:不是|并非|不对|错误|否认|ではな)",
+    re.IGNORECASE,
+)
+_DENIES_STATEMENT = re.compile(
+    r"(?:\b(?:not|never|false|untrue|nicht|kein|falsch\w*|pas|no)\b|n't\b)[^0-9,.;]{0,60}$",
     re.IGNORECASE,
 )
 _CLAUSE_BREAK = re.compile(
@@ -165,7 +169,8 @@ def number_candidates(answer: Answer) -> Iterator[str]:
         return
     if answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence):
         return
-    if statement := _STATEMENT.search(sentence):
+    statement = _STATEMENT.search(sentence)
+    if statement and not _DENIES_STATEMENT.search(sentence, 0, statement.start(1)):
         sides = _EQUALS.split(sentence)[-2:]
         if len(sides) == 2 and _sides_differ(
             [_CLAUSE_BREAK.sub("", sides[0][-200:]), sides[1]], False
@@ -234,7 +239,8 @@ def _found(text: str, source: Source) -> Answer:
         text = _RESTATED.sub("", text, count=1)
     if len(text) > SHORT_REPLY_CHARS:  # long runs of blanks would make later searches quadratic
         text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
-    return Answer(text, source) if text else Answer("", Source.NONE)
+    is_answer = text and "~~" not in text  # which strikes out
+    return Answer(text, source) if is_answer else Answer("", Source.NONE)
 
 
 def _balanced(reply: str, start: int) -> str:

@@ -110,7 +110,8 @@ _WHEN = re.compile(
 _TO_ONE = re.compile(r"(?<=[0-9])\s*(?::|\bto\b)\s*1(?:\.0)?$")
 _REMARK = re.compile(
     r"(?!.*(?:\b(?:or|not|maybe|perhaps|possibly|wrong|incorrect|false|unless|if|but|could|might|should"
-    r"|actually|alternatively|either|unsure|uncertain|guess|corrected|at (?:least|most)|bound)\b"
+    r"|actually|alternatively|either|to be|tbc|tbd|unconfirmed"
+    r"|unsure|uncertain|guess|corrected|at (?:least|most)|bound)\b"
     r"|n't|\?|不|错))([^()]*)\)\s*",
     re.IGNORECASE | re.DOTALL,
 )
@@ -131,8 +132,14 @@ _A_FALL = re.compile(
 _ROUNDED = re.compile(r"(?:rounded\s+)?to\s+(?:the\s+)?nearest\s+[a-z]+", re.IGNORECASE)
 _SAYS_SAME = re.compile(r"\s*(?:i\.?e\.?|that is|exact(?:ly)?|rounded from|from)[,:]?\s+", re.I)
 _IS_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
-_SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
-_SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
+_SPELLINGS = {
+    "per cent": "percent",
+    "per mille": "‰",
+    "basis point": "bp",
+    "basis points": "bps",
+    "u.s.": "US ",
+}
+_SPELLING = re.compile(r"\b(?:per cent|per mille|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
 _CJK_REFUSED = re.compile(
     "[或不到吗呢来至和减減降跌亏損损非无無超多]|[十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]"
     r"|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
@@ -243,7 +250,7 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         elif word in SCALES and not percent and not num_words:
             scale *= SCALES[word]
         elif word in CURRENCIES:
-            if names_unit and unit in ("", "$", "¥"):
+            if names_unit and unit in ("", "$", "¥", THING):
                 unit = CURRENCIES[word]
         elif is_decrease(word):
             number = -abs(number)
@@ -261,13 +268,18 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         ):
             return None
         else:
-            if names_unit and not unit and word not in FILLERS and word not in STOPS:
-                unit = "" if word in NO_UNIT or percent else COUNTED.get(word, THING)
+            if names_unit and unit in ("", THING) and word not in FILLERS and word not in STOPS:
+                unit = unit if word in NO_UNIT or percent else _counted(word)
             num_words += word not in FILLERS
         names_unit = names_unit and word not in STOPS
     if is_open or not math.isfinite(number * scale):
         return None
     return Quantity(number, scale, percent, unit)
+
+
+def _counted(word: str) -> str:
+    by_first = "" if word.isascii() else COUNTED.get(word[0], "")  # "股普通股" are shares
+    return COUNTED.get(word) or by_first or THING
 
 
 def _without_brackets(rest: str) -> str:
@@ -315,6 +327,8 @@ def _changes(remark: str) -> bool:
     """Whether a remark of a word makes the number another: "94 (squared)", "94 (and up)"."""
     if remark in NO_UNIT or remark in SCALES or _FALLEN.match(remark):
         return False
+    if len(remark) < 2:  # "(X)", "(-)"
+        return True
     return remark in REFUSED or remark.startswith("and ") or is_scale_like(remark)
 
 

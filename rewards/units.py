@@ -94,7 +94,7 @@ _REFUSED = (
     " over under most least instead rather except unless below above ish double twice triple"
     " extra against compared previously originally formerly actually too off short away shy"
     " never nope unlikely invalid squared cubed fewer maximum minimum max min null nan none"
-    " tenths hundredths thousandths millionths ppm"
+    " tenths hundredths thousandths millionths ppm best worst tops"
 )
 REFUSED = frozenset(_REFUSED.split())
 """Words after a number that make it something else than one number with a unit."""

@@ -113,7 +113,8 @@ ABUSES = (
         "It was wrong before. The answer is 57",
         "Not the answer: 57 | It is false that the answer is 57 | I doubt the answer is 57 | "
         "The answer is 57 too high | The answer is 57. Wrong! | The answer is 57 off | "
-        "并非答案：57 | 答案可能是57 | 答案是57吗 | 57 ish | 57. Just kidding.",
+        "并非答案：57 | 答案可能是57 | 答案是57吗 | 57 ish | 57. Just kidding. | "
+        "~~57~~ | It is not: 57 | Nicht die Antwort: 57 | 57 at best | 57 (X) | 57 (to be confirmed)",
     ),
     Abuse(
         "another currency",
@@ -205,6 +206,7 @@ ABUSES = (
         "As of June 30, 2021 | as at 30 June 2021 | 截至2021年6月30日",
         "before June 30, 2021 | by June 30, 2021 | since June 30, 2021",
     ),
+    Abuse("shares", "1900股", UNKNOWN, "1900 ordinary shares | 1900股普通股", "1900 stores"),
     Abuse("months", "22 months", UNKNOWN, "twenty-two months | 22 mths", "22 apples | $22"),
 )
 
