@@ -89,7 +89,9 @@ _OTHER_OPTION = re.compile(
 _RULED_OUT = re.compile(
     r"[A-H](?:[、,和与及 ]+[A-H])*\s*(?:选?项)?(?:是|为|都|均)?"
     r"(?:错误?的?|不正确|不对|有误|不符|排除)"
+    r"|\b[A-H](?:(?:,| and) [A-H])* (?:is|are) (?:wrong|incorrect|false)\b"
 )
+_REASON = re.compile(r"。(?!$)|[,，]?\s*(?:\b(?:because|since)\b|因为)", re.IGNORECASE)
 _REFUTED = re.compile(
     r"\s*(?:is\s+|are\s+)?(?:wrong|incorrect|untrue|invalid|ruled out|excluded|false$"
     r"|有误|错|误|不对|不正确|不选|排除|不符)",
@@ -147,11 +149,9 @@ def read_choices(text: str) -> frozenset[str]:
         return frozenset(letters) if len(set(letters)) == len(letters) else frozenset()
     if _HEDGE.search(text) or text.endswith("?"):
         return frozenset()
-    if "。" in text.rstrip("。"):  # "B。因为A错误"
-        first, _, rest = text.partition("。")
-        return (
-            frozenset() if _OTHER_OPTION.search(_RULED_OUT.sub("", rest)) else read_choices(first)
-        )
+    if reason := _REASON.search(text):  # "B because A is wrong", "B。因为A错误"
+        others = _OTHER_OPTION.search(_RULED_OUT.sub("", text[reason.end() :]))
+        return frozenset() if others else read_choices(text[: reason.start()])
     chosen = set()
     for part in re.split(r"[;；\n]\s*", text):
         option = _WITH_TEXT.fullmatch(part) or _BARE_WITH_TEXT.fullmatch(part)

@@ -219,7 +219,9 @@ def _tidy(text: str) -> tuple[str, bool]:
     while lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :]
     verbal = _VERBAL_SIGN.match(text)
-    text = text[verbal.end() :] if verbal else text
+    if verbal:
+        text = text[verbal.end() :]
+        text = text[lead_in.end() :] if (lead_in := _LEAD_IN.match(text)) else text
     text = _TO_ONE.sub("", _WHEN.sub("", text))
     text = _SPACED_POINT.sub(r"\1", text)
     text = _DOT_GROUPS.sub(lambda m: m[0].replace(".", ""), text)

@@ -114,7 +114,8 @@ ABUSES = (
         "Not the answer: 57 | It is false that the answer is 57 | I doubt the answer is 57 | "
         "The answer is 57 too high | The answer is 57. Wrong! | The answer is 57 off | "
         "并非答案：57 | 答案可能是57 | 答案是57吗 | 57 ish | 57. Just kidding. | "
-        "~~57~~ | It is not: 57 | Nicht die Antwort: 57 | 57 at best | 57 (X) | 57 (to be confirmed)",
+        "~~57~~ | It is not: 57 | Nicht die Antwort: 57 | 57 at best | 57 (X) | "
+        "57 (to be confirmed)",
     ),
     Abuse(
         "another currency",
@@ -191,9 +192,10 @@ ABUSES = (
         "C",
         UNKNOWN,
         "$C$ | The answer is $C$. | \\(C\\) | C. Class B shares | C. A decrease in cash | "
-        "答案：C。因为A、B错误",
+        "答案：C。因为A、B错误 | "
+        "The answer is C because rates fell | C, because A is wrong",
         "C。D。 | C. B is correct | C: wrong | C有误 | (C)? | The answer is C. D is also right | "
-        "Not the answer: C | C.D | C...D | C错误 | C. Wrong | 答案：C。D也对",
+        "Not the answer: C | C.D | C...D | C错误 | C. Wrong | 答案：C。D也对 | C because D is right too | C because A and D are",
     ),
     Abuse("false as an option", "B", UNKNOWN, "B. False | B. 错误", "B: false | B错误"),
     Abuse(
