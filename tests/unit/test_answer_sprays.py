@@ -195,7 +195,8 @@ ABUSES = (
         "答案：C。因为A、B错误 | "
         "The answer is C because rates fell | C, because A is wrong",
         "C。D。 | C. B is correct | C: wrong | C有误 | (C)? | The answer is C. D is also right | "
-        "Not the answer: C | C.D | C...D | C错误 | C. Wrong | 答案：C。D也对 | C because D is right too | C because A and D are",
+        "Not the answer: C | C.D | C...D | C错误 | C. Wrong | "
+        "答案：C。D也对 | C because D is right too | C because A and D are",
     ),
     Abuse("false as an option", "B", UNKNOWN, "B. False | B. 错误", "B: false | B错误"),
     Abuse(
