@@ -39,17 +39,29 @@ _LAST_VERDICT = re.compile(
     r"|(?P<no>no|nope|nah|not|never|false|wrong|incorrect|untrue|negative))"
     r"|(?P<contracted>(?:is|are|was|were|do|does|did|has|have|had|ca|wo)n['’]t)"
     r"|\b(?:it|they|this|that|he|she|we)\s+(?P<aux>did|does|do|is|was|are|were|has|have|had)"
-    r"|(?P<cjk_no>不正确|不是|不对|没有|错误|错|否|不|いいえ|違い?ます|違う|[でじ][はゃ]?ない"
-    r"|ではありません)的?"
+    r"|(?P<cjk_no>不正确|不是|不对|没有|错误|错|否|不|いいえ"
+    r"|ちが[いう](?:ます)?|違い?ます|違う|[でじ][はゃ]?ない"
+    r"|ではありません)的?了?"
     r"|(?P<cjk_yes>正确|是|对|はい)的?)$",
     re.IGNORECASE,
 )
 """The verdict that a clause ends with: "definitely not", "that is not true", "但是错误"."""
+_EMPTY = (
+    "it that this they he she we i is are was were do does did has have had can the case at all"
+    " really quite so in fact by any means way of course definitely absolutely certainly however"
+    " hmm well actually though although rather"
+)
+_NEGATED = (
+    "no not never nope nah n hardly cannot can't isn't aren't wasn't weren't doesn't don't didn't"
+    " hasn't haven't hadn't won't false wrong incorrect untrue"
+)
+_EMPTY_WORDS, _NEGATIONS = frozenset(_EMPTY.split()), frozenset(_NEGATED.split())
+_AFFIRMED = frozenset(("yes", "yep", "yeah", "y", "true", "correct", "right"))
 _CLAUSE = re.compile(r"[^\w\s'’]|\n|\b(?:or|and|but)\b|或", re.IGNORECASE)
 _OTHER_MARK = {True: re.compile("[✗✘]|(?<![0-9 ])×|×(?! ?[0-9])"), False: re.compile("[√✓✔]")}
 _DOUBT = re.compile(
     r"\b(?:maybe|perhaps|possibly|not sure|unsure|uncertain|unclear|unknown|partly|partially"
-    r"|sometimes|it depends|that depends|in part|sort of|kind of|kidding|opposite"
+    r"|sometimes|it depends|that depends|in part|sort of|kind of|kidding|opposite|contrary"
     r"|cannot (?:say|tell|know)|can't (?:say|tell|know)|don't know"
     r"|if not|no wait|scratch that|on second thought)\b"
     r"|不确定|不一定|可能|也许|大概|部分|取决于|不好说|看情况|わからない|かもしれ|たぶん|場合に"
@@ -75,7 +87,8 @@ _WITH_TEXT = re.compile(
     r"(?:[(]([A-H])[)]|([A-H])[.、:)])\s*(?!\s*(?:or|and|或|和|/)(?![a-z]))[^;；\n]*"
 )
 _BARE_WITH_TEXT = re.compile(
-    r"([A-H])\s*(?=(?![和与及或]|[之以]外|除外)[\u4e00-\u9fff\u3040-\u30ff]|(?<!A )[0-9$¥])"
+    r"([A-H])\s*(?=(?![和与及或吗呢吧かやとも]|では|じゃ|でな|[之以]外|除外)[\u4e00-\u9fff\u3040-\u30ff]"
+    r"|(?<!A )[0-9$¥])"
     r"[^;；\n错不非]*"
 )
 _HEDGE = re.compile(
@@ -114,8 +127,20 @@ def read_yes_no(text: str) -> bool | None:
         return said
     if _FOLLOWS.match(rest) is None or _DOUBT.search(rest) or _OTHER_MARK[said].search(rest):
         return None
-    ends = (_LAST_VERDICT.search(part.rstrip(_EDGES)[-60:]) for part in _CLAUSE.split(rest))
-    return None if any(end and _ends_yes(end) != said for end in ends) else said
+    contrary = (_says(part) is (not said) for part in _CLAUSE.split(rest))
+    return None if any(contrary) else said
+
+
+def _says(clause: str) -> bool | None:
+    """The verdict that a clause after the first one gives, None where it speaks of something."""
+    words = clause.lower().replace("’", "'").split()
+    if words and all(w in _EMPTY_WORDS or w in _NEGATIONS or w in _AFFIRMED for w in words):
+        if num_negations := sum(w in _NEGATIONS for w in words):
+            return num_negations % 2 == 0
+        if any(w in _AFFIRMED for w in words):
+            return True
+    end = _LAST_VERDICT.search(clause.rstrip(_EDGES)[-60:])
+    return None if end is None else _ends_yes(end)
 
 
 def _ends_yes(end: re.Match[str]) -> bool:

@@ -125,7 +125,7 @@ _FALLEN = re.compile(
     re.IGNORECASE,
 )
 _A_FALL = re.compile(
-    rf"\b(?:{FALL}|negative|minus|fell|decreased|declined|dropped|lost|sign|opposite)\b"
+    rf"\b(?:{FALL}|negative|minus|fell|decreased|declined|dropped|lost|sign|opposite|in the red)\b"
     rf"|{CJK_FALL}|^\W*-\W*$|[:=]\s*-\s*$",
     re.IGNORECASE,
 )
@@ -306,21 +306,23 @@ def _with_remark(quantity: Quantity, remark: str) -> Quantity | None:
     if stated and not _is_time(remark, quantity):
         if quantity.scale == 1.0 and not quantity.percent and not stated.percent:
             quantity = quantity._replace(scale=stated.scale)
-        if units_differ(quantity.unit, stated.unit):
+        if units_differ(quantity.unit, stated.unit) or (stated.number < 0 < quantity.number):
             return None
         tolerance = 0.0 if _may_be_year(quantity) else 0.005
         return quantity if is_close(abs(stated.value), abs(quantity.value), tolerance) else None
     if states_another(remark, quantity) or _changes(remark.strip(" .").lower()):
         return None
     for word in units_mentioned(_ROUNDED.sub("", remark)):
-        currency = CURRENCIES.get(word, "")
+        scale, currency = read_compound(word) or (SCALES.get(word, 1.0), CURRENCIES.get(word, ""))
+        if scale != 1.0 and quantity.scale == 1.0 and word not in SCALES:
+            quantity = quantity._replace(scale=scale)  # "94 (USDm)"
         if units_differ(quantity.unit, currency):
             return None
         if word in PERCENTS and not quantity.percent:
             return None
         if currency and not quantity.unit:
             quantity = quantity._replace(unit=currency)
-        if is_scale(word) and SCALES.get(word) != quantity.scale:
+        if (scale != 1.0 or is_scale(word)) and scale != quantity.scale:
             return None
     return quantity
 

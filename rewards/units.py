@@ -10,7 +10,8 @@ SCALES = {
     "millions": 1e6, "crore": 1e7, "crores": 1e7, "b": 1e9, "bn": 1e9, "bln": 1e9, "billion": 1e9,
     "billions": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12, "百": 1e2,
     "千": 1e3, "万": 1e4, "萬": 1e4, "百万": 1e6, "亿": 1e8, "億": 1e8, "十亿": 1e9, "十億": 1e9,
-    "兆": 1e12, "京": 1e16, "thou": 1e3, "grand": 1e3, "tsd": 1e3, "tausend": 1e3, "lac": 1e5,
+    "兆": 1e12, "京": 1e16,
+    "垓": 1e20, "thou": 1e3, "grand": 1e3, "tsd": 1e3, "tausend": 1e3, "lac": 1e5,
     "lacs": 1e5, "mill": 1e6, "mio": 1e6, "millionen": 1e6, "cr": 1e7, "bil": 1e9, "bill": 1e9,
     "mrd": 1e9, "mlrd": 1e9, "mld": 1e9, "mds": 1e9, "milliard": 1e9, "milliards": 1e9,
     "milliarden": 1e9, "trn": 1e12, "tril": 1e12, "quadrillion": 1e15, "quintillion": 1e18,
@@ -64,7 +65,7 @@ COUNTED = {
 """Things that cannot be confused with each other or with money."""
 
 FALL = (
-    r"(?:decrease|decline|drop|fall|reduction|loss|deficit|shortfall|outflow|write-?(?:down|off))"
+    r"(?:decrease|decline|drop|fall|reduction|loss|deficit|shortfall|outflow|write-?(?:down|off)|verlust|perte|pérdida)"
     r"(?:e?s)?"
 )
 """A noun that turns the sign: "a loss of 94" is -94. A pattern, for use without regard to case."""
@@ -76,7 +77,7 @@ _DECREASED = re.compile(FALL)
 _CJK_DECREASED = frozenset(_DECREASES.split()) | frozenset(
     f"{particle}{word}{verb}"
     for word in (*_CJK_DECREASES.split(), *_JAPANESE_DECREASES.split())
-    for particle in ("", "の")
+    for particle in ("", "の", "的")
     for verb in ("", "した", "しました", "です")
 )
 FILLERS = frozenset(("/", ",", "个", "個", "×", "了", "整", "です"))
@@ -94,7 +95,7 @@ _REFUSED = (
     " over under most least instead rather except unless below above ish double twice triple"
     " extra against compared previously originally formerly actually too off short away shy"
     " never nope unlikely invalid squared cubed fewer maximum minimum max min null nan none"
-    " tenths hundredths thousandths millionths ppm best worst tops"
+    " tenths hundredths thousandths millionths ppm best worst tops red"
 )
 REFUSED = frozenset(_REFUSED.split())
 """Words after a number that make it something else than one number with a unit."""
@@ -105,7 +106,7 @@ _COMPOUND = re.compile(
 )
 _SCALE_LIKE = re.compile(
     r"[a-z]*(?:illion|illiard|ilion|iliar|iljo|ilja|illon|housand|lakh|crore)[a-z]*"
-    r"|(?:kilo|mega|giga|tera|mille|miles|mia|bio|dozens?|scores?|myriads?|quad"
+    r"|(?:kilo|mega|giga|tera|deci|centi|milli|micro|nano|arab|kharab|mille|miles|mia|bio|dozens?|scores?|myriads?|quad"
     r"|wan|yi|man|oku|qian|bai|ribu|juta|tys)"
     r"|[b-df-hj-np-tv-xz]{2,4}|[a-z]{1,2}(?:usd|eur|gbp|chf|jpy|cny)"
 )

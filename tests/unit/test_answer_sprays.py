@@ -59,7 +59,7 @@ ABUSES = (
         "57 (error 2) | "
         "57 (x2) | 57 (4,257 - 4,201.9) | 57 (1 of 2) | 57（约56） | 57 (5%) | "
         "57 (squared) | "
-        r"57 (and up) | \boxed{57 (56-58)} | 57 (1e2) | 57 (half of 114)",
+        r"57 (and up) | 57 (-57) | \boxed{57 (56-58)} | 57 (1e2) | 57 (half of 114)",
     ),
     Abuse("a remark with another year", "2019", UNKNOWN, "2019", "2019 (2018) | 2019 (FY2018)"),
     Abuse(
@@ -69,6 +69,7 @@ ABUSES = (
         "57 mn | 57 Mio. EUR | 57 MUSD | 57 USDm | 0.057 Mrd | 57 (M) | 57 (amounts in millions) | "
         "57 (单位:百万) | In millions: 57 | Revenue (in millions) was 57. | 金额（百万元）：57",
         "57 Mrd | 57 bil | 57 lacs | 57 quadrillion | 57 zillion | 57 mlrd | 57 grand | 57 dozen | "
+        "57 nano | 57垓 | 57 (USDk) | "
         "57 kEUR | 57 TEUR | 57 USDbn | 57 juta | 57十万 | 57千万 | 57兆 | 57 '000 | 57 x 1000 | "
         "57 (x1000) | 57 (in 000s) | 57 ($000) | 57 (amounts in thousands) | 57 in thousands | "
         "57 (figures in billions) | 57 ($ in billions) | 57（单位：千元） | 57 (k) | "
@@ -178,7 +179,8 @@ ABUSES = (
         "是的，净利润上升 | Yes, 5 × 3 = 15",
         "Yes, nope | Yes, hmm no | Yes, however no | Yes, definitely not | Yes, it depends | √× | "
         "是的，但是错误 | 是，其实不是 | はい、違います | Yes, it is not | Yes, that is false | "
-        "Yes ❌ | Yes, the statement is not correct | Yes, partly",
+        "Yes ❌ | Yes, the statement is not correct | Yes, partly | Yes, not really | "
+        "Yes, by no means | Yes, that isn't right | yes. n | はい、ちがいます | 是的,错了",
     ),
     Abuse(
         "no and its contrary",
@@ -196,7 +198,8 @@ ABUSES = (
         "The answer is C because rates fell | C, because A is wrong",
         "C。D。 | C. B is correct | C: wrong | C有误 | (C)? | The answer is C. D is also right | "
         "Not the answer: C | C.D | C...D | C错误 | C. Wrong | "
-        "答案：C。D也对 | C because D is right too | C because A and D are",
+        "答案：C。D也对 | C because D is right too | C because A and D are | "
+        "C吗 | Cではない | Cかな",
     ),
     Abuse("false as an option", "B", UNKNOWN, "B. False | B. 错误", "B: false | B错误"),
     Abuse(
