@@ -42,7 +42,7 @@ HOSTILE_PARTS = (
     *("(", "{", "9", "9,", "1.", "1+", " ", "\t", "\n", "-", "9**", "A ", "A, ", "and ", "is "),
     *("=", "三", "亿", "3亿", "百分之", "one ", "hundred ", "\\frac{", "\\text{", "\\boxed{"),
     *("<answer>", "answer is ", "选", "for ", "down ", "a decrease of ", "⁴", "½", "\x00"),
-    *("no, ", "2023-", "1. "),
+    *("no, ", "2023-", "1. ", "1+1=", "low ="),
 )
 """What is repeated, alone and in pairs, until a reply is as long as a part of it that is read."""
 HOSTILE_CHARS = (190, 3_900, 40_000)

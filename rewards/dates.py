@@ -40,6 +40,9 @@ _FORMS = tuple(
         rf"(?P<first>[0-9]{{1,2}})([-/.])(?P<second>[0-9]{{1,2}})\2{_YEAR}",
     )
 )
+_LEAD_IN = re.compile(
+    r"(?:as\s+(?:of|at)|dated|on|at|截至|截止|于)\s*(?=[a-z0-9二])(?:the\s+)?", re.IGNORECASE
+)
 _CJK_PART = re.compile("[零〇一二三四五六七八九十]+(?=[年月日号])")
 _DASHES = str.maketrans("−–‐‑", "----")
 MAX_CHARS = 40
@@ -49,6 +52,7 @@ def read_day(text: str) -> Day | None:
     """The date that a text is: "2023-6-20", "June 20, 2023", "二〇二三年六月二十日"."""
     text = LATEX_TEXT.sub(r"\1", text[: 2 * MAX_CHARS])
     text = unicodedata.normalize("NFKC", text).translate(_DASHES).strip(" \t\n*`\"'.。,，")
+    text = _LEAD_IN.sub("", text, count=1) if _LEAD_IN.match(text) else text
     if not 6 <= len(text) <= MAX_CHARS:
         return None
     text = _CJK_PART.sub(lambda m: to_ascii(m[0]), text)

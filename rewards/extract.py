@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
+
+from rewards.numbers import parse_quantity, states_another
+from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
 MAX_ANSWER_CHARS = 4000
 """Longest answer that is looked at; a longer box or tag is no answer."""
 SHORT_REPLY_CHARS = 200
 """A reply without any marker is taken as the answer itself when it is at most this long."""
+MAX_SIDES = 8
+"""Longest chain of equations, "5829 - 5735 = 94", that is followed."""
 _PHRASE_WINDOW = 1000  # an answer phrase is searched in the end of a reply only
 
 _BRACE = re.compile(r"[{}]")
@@ -29,6 +35,46 @@ _RESTATED = re.compile(
 )
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
+_DENIED = re.compile(
+    r"\b(?:not|never|nor|neither|hardly|wrong|incorrect|false|untrue|doubt|unlikely|previous|old|initial|rejected|mistaken|if|unless|whether)\b|n't\b"
+    r"|(?:不是|并非|不对|错误|否认|ではな)",
+    re.IGNORECASE,
+)
+_DENIES_STATEMENT = re.compile(
+    r"(?:\b(?:not|never|false|untrue|nicht|kein|falsch\w*|pas|no)\b|n't\b)[^0-9,.;]{0,60}$",
+    re.IGNORECASE,
+)
+_CLAUSE_BREAK = re.compile(
+    r".*(?:[.,;:!?。，；！？\n]|\b(?:so|thus|hence|therefore|but|and|then)\b)", re.I | re.DOTALL
+)
+_TAKEN_BACK = re.compile(
+    r"\b(?:wrong|incorrect|false|not (?:right|sure|correct|true)|unsure|guess|maybe"
+    r"|perhaps|actually|wait|kidding|scratch that|or|no)\b|不对|错了|错误|或",
+    re.IGNORECASE,
+)
+_FALL_LABEL = re.compile(
+    rf"(?:^|[,.;:，。；]|\b(?:the|an?|its|our|their)\b|'s\b)\s*"
+    rf"(?:(?!(?:for|of|on|from|in|to|against|by|before|after|excluding)\b)[\w%&/-]{{1,30}}\s+){{0,4}}{FALL}"
+    r"(?:\s+(?:in|of|for|from|on|per|attributable)\b[^.;:=]*)?\s*(?:is|was|are|were|equals|[:=≈])\s*$"
+    rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?\s*[为是:：=≈]\s*$",
+    re.IGNORECASE,
+)
+_UNITS = "|".join(word for word in (*SCALES, *CURRENCIES) if word.isalpha() and len(word) > 2)
+_LABEL_UNIT = re.compile(
+    rf"(?:^\s*|\bin\s+(?:(?:us|usd|the|[$€£])\s*)?|[(（]\s*(?:in\s+)?(?:us)?[$€£]?\s*|单位\s*[:：为]?\s*)"
+    rf"({_UNITS}|[$]?['’]?000s?|bn|mn|[百千万亿]+元?)(?![a-z])",
+    re.IGNORECASE,
+)
+_NO_FALL = re.compile(
+    r"\b(?:change|increase|growth|rise|ratio|provision|allowance|reserve|difference)\b|[没無无]",
+    re.I,
+)
+_BOTH_ENDS = re.compile(
+    r"\b(?:low|lower|min|minimum|worst)\b[^=:]*[=:](?=.*\b(?:high|upper|max|maximum|best)\b)",
+    re.I | re.DOTALL,
+)
+_EQUALS = re.compile(r"=|≈|\\approx")
+_IDENTIFIER = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]_?\{?[0-9]{1,2}\}?(?![0-9])")
 _STATEMENT = re.compile(
     r"\A(?!\s*[0-9.]+\s*[:：]\s*[0-9.]+\s*\Z).*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",
     re.IGNORECASE | re.DOTALL,
@@ -40,11 +86,11 @@ _CHANGE = re.compile(
 _HEDGE = re.compile(
     r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
     r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
-    r"|=/=|\\not\b|\bnot\s*[=:]",
+    r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
-_OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:or|或)\s*\$?\s*$")
+_OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:\\text\s*\{\s*)?(?:or|或)\s*\}?\s*\$?\s*$")
 
 
 class Source(StrEnum):
@@ -92,36 +138,47 @@ def extract_answer(reply: str) -> Answer:
     text = reply[start:].strip()
     window = text[-_PHRASE_WINDOW:]
     if phrase := _last_phrase(window):
+        if _is_denied(window[max(phrase.start() - 80, 0) : phrase.start()]):
+            return Answer("", Source.NONE)
         return _found(window[phrase.end() :].partition("\n")[0].rstrip("}"), Source.PHRASE)
     return _found(text if len(text) <= SHORT_REPLY_CHARS else "", Source.REPLY)
 
 
-def number_candidates(answer: Answer) -> list[str]:
+def number_candidates(answer: Answer) -> Iterator[str]:
     """The texts in which an answer may state its number, best first.
 
     The answer as it stands; then, where it is prose and not a box or a tag, its first sentence
-    when no digit follows it, and what follows the last "is" or "=", or "fell by", unless the prose
-    hedges. After an answer phrase only the sentence of the phrase counts.
+    when no digit follows it and nothing takes it back, and what follows the last "is" or "=", or
+    "fell by", unless the prose hedges. After an answer phrase only the sentence of the phrase
+    counts. Of an equation the last side counts, unless another side is another number.
     """
     text = answer.text
+    yield text
     if answer.source in (Source.BOXED, Source.TAG):
-        if "=" not in text and "≈" not in text and "approx" not in text:
-            return [text]
-        statement = None if _HEDGE.search(text) else _STATEMENT.fullmatch(text)
-        return [text, statement[1]] if statement else [text]
-    candidates = [text]
+        if _EQUALS.search(text) and not _HEDGE.search(text):
+            statement = _STATEMENT.fullmatch(text)
+            if statement and not _sides_differ(_EQUALS.split(text)):
+                yield _with_sign(text, statement)
+        return
     sentence = _SENTENCE_END.sub("", text)
+    if _TAKEN_BACK.search(text, len(sentence)):
+        return
     if sentence != text:
-        candidates.append(sentence)
-    if _HEDGE.search(text) or (
-        answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence) is not None
-    ):
-        return candidates
-    if statement := _STATEMENT.search(sentence):
-        candidates.append(statement[1])
+        yield sentence
+    if _HEDGE.search(text) or _BOTH_ENDS.search(text):
+        return
+    if answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence):
+        return
+    statement = _STATEMENT.search(sentence)
+    if statement and not _DENIES_STATEMENT.search(sentence, 0, statement.start(1)):
+        sides = _EQUALS.split(sentence)[-2:]
+        if len(sides) == 2 and _sides_differ(
+            [_CLAUSE_BREAK.sub("", sides[0][-200:]), sides[1]], False
+        ):
+            return
+        yield _with_sign(sentence, statement)
     if not _NEGATION.search(sentence) and (change := _CHANGE.search(sentence)):
-        candidates.append(change[1])
-    return candidates
+        yield change[1]
 
 
 def list_candidates(answer: Answer) -> list[str]:
@@ -131,6 +188,34 @@ def list_candidates(answer: Answer) -> list[str]:
         return [answer.text]
     statement = _STATEMENT.search(answer.text)
     return [answer.text, statement[1]] if statement else [answer.text]
+
+
+def _with_sign(text: str, statement: re.Match[str]) -> str:
+    """What is stated: "the net loss was 94" is a loss of 94, "in thousands: 94" 94 thousands."""
+    label = text[max(statement.start(1) - 120, 0) : statement.start(1)]
+    falls = _FALL_LABEL.search(label) and not _NO_FALL.search(label)
+    stated = f"a loss of {statement[1].strip()}" if falls else statement[1]
+    unit = _LABEL_UNIT.search(label)
+    return f"{stated.strip(' .。')} ({unit[1]})" if unit else stated
+
+
+def _sides_differ(sides: list[str], strict: bool = True) -> bool:
+    """Whether the last side of "93 = 94" is another number than one before it. A name ("x") is
+    no number, and working is what it comes to; what cannot be read differs when `strict`."""
+    value = parse_quantity(sides[-1])
+    if value is None or len(sides) > MAX_SIDES:
+        return value is not None
+    before = (_IDENTIFIER.sub("", side) for side in sides[:-1])
+    if strict:
+        return any(states_another(side, value) for side in before)
+    return any(states_another(side, value) for side in before if parse_quantity(side))
+
+
+def _is_denied(before: str) -> bool:
+    """Whether the clause before an answer phrase takes it back: "it is false that the answer"."""
+    start = max(before.rfind(mark) for mark in ".,;:\n。，") + 1
+    clause = before[start:]
+    return bool(_DENIED.search(clause)) and bool(_DENIED.search(_CLAUSE_BREAK.sub("", clause)))
 
 
 def _hedges(reply: str, start: int, box: int) -> bool:
@@ -154,7 +239,8 @@ def _found(text: str, source: Source) -> Answer:
         text = _RESTATED.sub("", text, count=1)
     if len(text) > SHORT_REPLY_CHARS:  # long runs of blanks would make later searches quadratic
         text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
-    return Answer(text, source) if text else Answer("", Source.NONE)
+    is_answer = text and "~~" not in text  # which strikes out
+    return Answer(text, source) if is_answer else Answer("", Source.NONE)
 
 
 def _balanced(reply: str, start: int) -> str:

@@ -66,7 +66,7 @@ KINDS = ("number", "yes_no", "choice", "date", "text", "expression")
 
 MAX_RANGE_CHARS = 80
 
-_LATEX_COMMAND = re.compile(r"\\[a-zA-Z]+|[\^_]\{")
+_LATEX_COMMAND = re.compile(r"\\[a-zA-Z]+|[\^_]\{|[A-Za-z0-9)]\^[A-Za-z0-9(-]")
 _UNIT_WORDS = SCALES.keys() | PERCENTS.keys() | CURRENCIES.keys() | COUNTED.keys()
 _NOTHING = frozenset(("", "nan", "inf", "infinity", "none", "null", "na"))
 _COMPUTED = re.compile(r"-?[0-9]+\.[0-9]{4,}")
@@ -77,9 +77,13 @@ _RANGE = re.compile(
     r"\s*(.+)",
     re.IGNORECASE,
 )
-_PUNCTUATION = re.compile(r"[^\w\s%$€£¥.+-]|\.(?![0-9])|(?<![\w])-(?![0-9])|_")
+_PUNCTUATION = re.compile(r"[^\w\s%$€£¥.+<>≤≥≠±↑↓△▲▽▼-]|\.(?![0-9])|(?<![\w])-(?![0-9])|_")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_SPELLED_SIGNS = (("<=", "≤"), (">=", "≥"), ("≦", "≤"), ("≧", "≥"), ("+/-", "±"), ("!=", "≠"))
+_SIGN = re.compile("([<>≤≥≠±↑↓△▲▽▼])")
+_NAME = re.compile(r"(?<=[a-z]) A\b")
+_MARKED_NAME = " ᴀ"  # a letter that is no article, "Class A", until articles are gone
+_ARTICLES = re.compile(r"\b(?:an|the)\b|\ba\b(?!$)")
 _OR = re.compile(r"\s+or\s+")
 
 
@@ -146,19 +150,34 @@ def _read_number(text: str) -> Number | None:
 
 
 def read_range(text: str) -> Range | None:
-    """Two numbers with "to" or a dash between them, a unit after the second at most."""
+    """Two numbers with "to" or a dash between them; a unit after the second alone is of both."""
     text = LATEX_TEXT.sub(r"\1", text[: MAX_RANGE_CHARS + 1]).strip()
     match = _RANGE.fullmatch(text) if len(text) <= MAX_RANGE_CHARS else None
     if match is None:
         return None
     low, high = parse_quantity(match[1] or match[2]), parse_quantity(match[3])
-    return Range(low, high) if low and high else None
+    if low is None or high is None:
+        return None
+    if low.scale == 1.0 and not low.unit:
+        low = low._replace(scale=high.scale, percent=high.percent, unit=high.unit)
+    return Range(low, high)
 
 
 def normalise(text: str) -> str:
     """The normal form in which texts are compared. "The  Annual-basis." -> "annual-basis"."""
     text = LATEX_TEXT.sub(r"\1", text).replace("\\", "")
-    text = unicodedata.normalize("NFKC", text).lower().replace("−", "-").replace("’", "'")
-    text = _THOUSANDS.sub("", text)
-    words = _PUNCTUATION.sub(" ", text)
-    return " ".join(_ARTICLES.sub(" ", words).split()) or words.strip()
+    text = unicodedata.normalize("NFKC", text)
+    text = _NAME.sub(_MARKED_NAME, text).lower().replace("−", "-").replace("’", "'")
+    for spelled, sign in _SPELLED_SIGNS:
+        text = text.replace(spelled, sign)
+    text = _SIGN.sub(r" \1 ", _THOUSANDS.sub("", text))
+    words = _PUNCTUATION.sub(" ", text).strip()
+    words = " ".join(_ARTICLES.sub(" ", words).split()) or words
+    return words.replace("ᴀ", "a")
+
+
+def is_same_text(normal: str, text: str) -> bool:
+    """Whether a text has the normal form `normal`. "class a shares" is "Class A shares" too."""
+    if normalise(text) == normal:
+        return True
+    return " a" in normal and normalise(text.lower().replace(" a", " A")) == normal

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import multiprocessing
+import re
 import resource
 import signal
 from concurrent.futures import TimeoutError
@@ -20,6 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 MAX_CHARS = 1_000
 """A longer answer is refused unread."""
 MEMORY_BYTES = 3 << 30
+_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w{1,8}\}?)?(?:\([A-Za-z, ]{1,8}\))?'?")
 START_S = 60.0
 """Longest wait for the helper's start, which imports sympy: seconds on a busy machine."""
 
@@ -75,6 +77,16 @@ def _start() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
+def _sides(gold: str, answer: str) -> list[str]:
+    """The sides of an equation that must all be the gold, "x" before them being a name. A gold that
+    is an equation itself is compared as a whole."""
+    sides = answer.split("=")
+    if "=" in gold or len(sides) == 1:
+        return [answer]
+    is_name = _NAME.fullmatch(sides[0].strip().strip("$"))
+    return sides[1:] if is_name else sides
+
+
 def _equal(gold: str, answer: str, seconds: int) -> bool:
     """In the helper: whether two expressions are mathematically the same.
 
@@ -84,12 +96,12 @@ def _equal(gold: str, answer: str, seconds: int) -> bool:
 
     signal.alarm(seconds)
     try:
-        wanted, stated = (
+        wanted, *stated = (
             parse(f"${text.strip().strip('$')}$", fallback_mode="no_fallback", parsing_timeout=None)
-            for text in (gold, answer)
+            for text in (gold, *_sides(gold, answer))
         )
         if not wanted:
             raise ValueError(f"the gold {gold!r} cannot be read as LaTeX")
-        return bool(stated) and verify(wanted, stated, timeout_seconds=None)
+        return all(side and verify(wanted, side, timeout_seconds=None) for side in stated)
     finally:
         signal.alarm(0)

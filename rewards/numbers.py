@@ -10,11 +10,31 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from functools import lru_cache
 from typing import NamedTuple
 
 from rewards.numerals import NUMBER_WORDS, to_ascii
-from rewards.units import COUNTED, CURRENCIES, DECREASES, FILLERS, PERCENTS, REFUSED, SCALES, STOPS
+from rewards.remarks import bears_number, value_of_working, without_times
+from rewards.units import (
+    CJK_FALL,
+    COUNTED,
+    CURRENCIES,
+    CURRENCY_MARK,
+    FALL,
+    FILLERS,
+    NO_UNIT,
+    PERCENTS,
+    REFUSED,
+    SCALES,
+    STOPS,
+    THING,
+    UNIT_LABEL,
+    is_decrease,
+    is_scale,
+    is_scale_like,
+    read_compound,
+    units_differ,
+    units_mentioned,
+)
 
 MAX_CHARS = 160
 MAX_WORDS = 4
@@ -44,18 +64,13 @@ class Quantity(NamedTuple):
 
 _CURRENCY_UNITS = frozenset(CURRENCIES.values())
 _PLAIN = re.compile(r"(-?)(\$?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?)(%?)\.?")
-_CODES = "|".join(word for word in CURRENCIES if len(word) == 3 and word.isalpha())
-_CURRENCY_MARK = (
-    rf"(?:(?:us\s{{0,2}}|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
-    r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])|人民币)"
-)
 _DIGITS = (
     r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![,0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![,0-9])"
     r"|[0-9]{1,3}(?:[ '’][0-9]{3})+(?![0-9])|[0-9]{1,40})(?:\.[0-9]{1,40})?|\.[0-9]{1,40}"
 )
 _NUMBER = re.compile(
-    rf"(?P<sign>[-+△▲])?\s*(?P<currency>{_CURRENCY_MARK})?\s*(?P<sign2>-)?\s*(?P<open>\()?\s*"
-    rf"(?P<currency2>{_CURRENCY_MARK})?\s*(?P<sign3>-)?(?P<digits>{_DIGITS})"
+    rf"(?P<sign>[-+△▲])?\s*(?P<currency>{CURRENCY_MARK})?\s*(?P<sign2>-)?\s*(?P<open>\()?\s*"
+    rf"(?P<currency2>{CURRENCY_MARK})?\s*(?P<sign3>-)?(?P<digits>{_DIGITS})"
     r"(?:e(?P<exponent>[-+]?[0-9]{1,3}(?![0-9]))|\s*/\s*(?P<divisor>[0-9]{1,20})(?![0-9]))?(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL | re.ASCII,
 )
@@ -76,13 +91,15 @@ _LEAD_IN = re.compile(
     r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
+_LINK = r"(?:\s+(?:of|was|is|amount(?:s|ed|ing)?\s+to)\s+|\s*[:=]\s*)"
 _VERBAL_SIGN = re.compile(
-    r"(?:an?\s+)?(?:(?P<fall>decrease|decline|drop|fall|reduction|(?:net\s+)?loss)|increase|rise|gain|growth|total)"
-    r"\s+of\s+"
-    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down)|increased|rose|grew|gained|up)"
+    rf"(?:(?:an?|the)\s+)?(?:(?:net|total|operating|cash)\s+)*"
+    rf"(?:(?P<fall>{FALL})|increase|rise|gain|profit|growth|total|inflow){_LINK}"
+    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost)|increased|rose|grew|gained|up)"
     r"\s+(?:by\s+)?"
-    r"|(?:同比|环比|较上年)?(?:(?P<down>下降|减少|減少|下跌|下滑|降低|净?亏损?|跌|赤字)|增长|增加|上升|上涨|増加|上昇)"
-    r"(?:了|至少)?\s*|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
+    rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|上升|上涨|増加|上昇)"
+    r"(?:[总總]?[额額]|金额|幅度)?(?:[为是:=]|[达達]到?|は)?了?\s*"
+    r"|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
     re.IGNORECASE,
 )
 _WHEN = re.compile(
@@ -93,24 +110,44 @@ _WHEN = re.compile(
 _TO_ONE = re.compile(r"(?<=[0-9])\s*(?::|\bto\b)\s*1(?:\.0)?$")
 _REMARK = re.compile(
     r"(?!.*(?:\b(?:or|not|maybe|perhaps|possibly|wrong|incorrect|false|unless|if|but|could|might|should"
-    r"|actually|alternatively|either|unsure|uncertain|guess|corrected|at (?:least|most)|bound)\b"
+    r"|actually|alternatively|either|to be|tbc|tbd|unconfirmed"
+    r"|unsure|uncertain|guess|corrected|at (?:least|most)|bound)\b"
     r"|n't|\?|不|错))([^()]*)\)\s*",
     re.IGNORECASE | re.DOTALL,
 )
-_UNIT_REMARK = re.compile(r"\(([^()]{1,30})\)$")
+_UNIT_REMARK = re.compile(r"\(([^()]{1,40})\)$")
+_UNIT_FILLER_WORDS = "in of us all amounts amount figures figure values value stated reported shown"
+_UNIT_FILLERS = frozenset(_UNIT_FILLER_WORDS.split())
 _FALLEN = re.compile(
-    r"\s*(?:an?\s+)?(?:net\s+)?(?:(?:decrease|decline|drop|fall|reduction|loss|negative)\b"
-    r"|下降|减少|減少|净?亏损|[负减減][数值]?\))",
+    rf"\s*(?:an?\s+|the\s+)?(?:(?:net|total|operating|cash)\s+)*"
+    rf"(?:{FALL}|negative|neg\.?|minus|down|decreased|declined|dropped|fell|lost)(?![a-z])"
+    rf"|(?:净|同比|为|是)?(?:{CJK_FALL}|减|[负負](?:$|[的数值]))",
     re.IGNORECASE,
 )
-_SPELLINGS = {"per cent": "percent", "basis point": "bp", "basis points": "bps", "u.s.": "US "}
-_SPELLING = re.compile(r"\b(?:per cent|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
+_A_FALL = re.compile(
+    rf"\b(?:{FALL}|negative|minus|fell|decreased|declined|dropped|lost|sign|opposite|in the red)\b"
+    rf"|{CJK_FALL}|^\W*-\W*$|[:=]\s*-\s*$",
+    re.IGNORECASE,
+)
+_ROUNDED = re.compile(r"(?:rounded\s+)?to\s+(?:the\s+)?nearest\s+[a-z]+", re.IGNORECASE)
+_SAYS_SAME = re.compile(r"\s*(?:i\.?e\.?|that is|exact(?:ly)?|rounded from|from)[,:]?\s+", re.I)
+_IS_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+_SPELLINGS = {
+    "per cent": "percent",
+    "per mille": "‰",
+    "basis point": "bp",
+    "basis points": "bps",
+    "u.s.": "US ",
+}
+_SPELLING = re.compile(r"\b(?:per cent|per mille|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
 _CJK_REFUSED = re.compile(
-    "[或不到至和减減降跌亏損损非无無超多]|余(?!额)|以[上下内外]|未[满満]|ない|ません"
+    "[或不到吗呢来至和减減降跌亏損损非无無超多]|[十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]"
+    r"|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
 )
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
-_SPACED_POINT = re.compile(r"(?<=[0-9]) ([.,]) (?=[0-9])")
+_SPACED_POINT = re.compile(r"(?<=[0-9]) (\.|,(?= [0-9]{3}(?![0-9]))) (?=[0-9])")
+_NO_GROUP = re.compile("，(?![0-9０-９]{3})")  # "93，94" is two numbers
 _LITERAL_NEWLINE = re.compile(r"(?:\\+n\s*)+$")
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _LATEX_MATH = re.compile(r"\s*\\[(\[]\s*(.*?)\s*\\[)\]]\.?\s*", re.DOTALL)
@@ -171,7 +208,7 @@ def _tidy(text: str) -> tuple[str, bool]:
         text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_FROM_SUPERSCRIPT)}}}", text)
         if any(unicodedata.category(char) == "No" for char in text):
             return "", False  # "1½" would come out as 11/2, "①" as 1
-        text = unicodedata.normalize("NFKC", text)
+        text = unicodedata.normalize("NFKC", _NO_GROUP.sub(", ", text))
     text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
     text = _LATEX_NOTHING.sub("", _LATEX_SPACE.sub(" ", text)).replace("{,}", ",")
     text = _BOLD.sub(r"\1", text).strip(_EDGES)
@@ -182,7 +219,9 @@ def _tidy(text: str) -> tuple[str, bool]:
     while lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :]
     verbal = _VERBAL_SIGN.match(text)
-    text = text[verbal.end() :] if verbal else text
+    if verbal:
+        text = text[verbal.end() :]
+        text = text[lead_in.end() :] if (lead_in := _LEAD_IN.match(text)) else text
     text = _TO_ONE.sub("", _WHEN.sub("", text))
     text = _SPACED_POINT.sub(r"\1", text)
     text = _DOT_GROUPS.sub(lambda m: m[0].replace(".", ""), text)
@@ -205,10 +244,7 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         if word == ")" and is_open:
             is_open = False
         elif word == "(" and not is_open and (remark := _REMARK.fullmatch(rest, position)):
-            if _names_another(remark[1], number, scale, percent):
-                return None
-            number = -abs(number) if _FALLEN.match(rest, position) else number
-            break
+            return _with_remark(Quantity(number, scale, percent, unit), remark[1])
         elif word in PERCENTS and not percent:
             if scale != 1.0:
                 return None
@@ -216,22 +252,26 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         elif word in SCALES and not percent and not num_words:
             scale *= SCALES[word]
         elif word in CURRENCIES:
-            if names_unit and unit in ("", "$", "¥"):
+            if names_unit and unit in ("", "$", "¥", THING):
                 unit = CURRENCIES[word]
-        elif word in DECREASES:
+        elif is_decrease(word):
             number = -abs(number)
+        elif not num_words and (compound := read_compound(word)) and not (percent or unit):
+            scale, unit = scale * compound[0], compound[1]
         elif (
             word in SCALES
+            or word in PERCENTS
             or word in REFUSED
             or word in NUMBER_WORDS
             or (len(word) == 1 and word.isalpha() and word.isascii() and word not in "xa")
             or num_words == MAX_WORDS
             or _CJK_REFUSED.search(word)
+            or (names_unit and is_scale_like(word))
         ):
             return None
         else:
-            if names_unit and not unit:
-                unit = COUNTED.get(word, "")
+            if names_unit and unit in ("", THING) and word not in FILLERS and word not in STOPS:
+                unit = unit if word in NO_UNIT or percent else _counted(word)
             num_words += word not in FILLERS
         names_unit = names_unit and word not in STOPS
     if is_open or not math.isfinite(number * scale):
@@ -239,30 +279,87 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
     return Quantity(number, scale, percent, unit)
 
 
+def _counted(word: str) -> str:
+    by_first = "" if word.isascii() else COUNTED.get(word[0], "")  # "股普通股" are shares
+    return COUNTED.get(word) or by_first or THING
+
+
 def _without_brackets(rest: str) -> str:
     """ "94 (in millions)" says the same as "94 millions"; other remarks stay as they are."""
     if not rest.endswith(")") or not (remark := _UNIT_REMARK.search(rest)):
         return rest
-    words = [w for w in _REMARK_WORD.findall(remark[1].lower()) if w not in ("in", "of", "us")]
+    inner = UNIT_LABEL.sub("", remark[1].lower().strip())
+    words = [w for w in _REMARK_WORD.findall(inner) if w not in _UNIT_FILLERS]
     if not all(word in SCALES or word in PERCENTS or word in CURRENCIES for word in words):
         return rest
     return f"{rest[: remark.start()]} {' '.join(words)}"
 
 
-def _names_another(remark: str, number: float, scale: float, percent: bool) -> bool:
-    """Whether a remark is a second number of the same kind, "94 (188)", and no year."""
-    match = _PLAIN.fullmatch(remark.strip())
-    if match is None or bool(match[4]) is not percent or re.fullmatch("(?:19|20)[0-9]{2}", remark):
+def _with_remark(quantity: Quantity, remark: str) -> Quantity | None:
+    """The number with what a remark in parentheses says of it: nothing, its sign, its scale or
+    currency. None where the remark bears another number or a scale that is not understood."""
+    if _FALLEN.match(remark):
+        quantity = quantity._replace(number=-abs(quantity.number))
+    elif _A_FALL.search(remark):
+        return None
+    stated = parse_quantity(_SAYS_SAME.sub("", remark)) if bears_number(remark) else None
+    if stated and not _is_time(remark, quantity):
+        if quantity.scale == 1.0 and not quantity.percent and not stated.percent:
+            quantity = quantity._replace(scale=stated.scale)
+        if units_differ(quantity.unit, stated.unit) or (stated.number < 0 < quantity.number):
+            return None
+        tolerance = 0.0 if _may_be_year(quantity) else 0.005
+        return quantity if is_close(abs(stated.value), abs(quantity.value), tolerance) else None
+    if states_another(remark, quantity) or _changes(remark.strip(" .").lower()):
+        return None
+    for word in units_mentioned(_ROUNDED.sub("", remark)):
+        scale, currency = read_compound(word) or (SCALES.get(word, 1.0), CURRENCIES.get(word, ""))
+        if scale != 1.0 and quantity.scale == 1.0 and word not in SCALES:
+            quantity = quantity._replace(scale=scale)  # "94 (USDm)"
+        if units_differ(quantity.unit, currency):
+            return None
+        if word in PERCENTS and not quantity.percent:
+            return None
+        if currency and not quantity.unit:
+            quantity = quantity._replace(unit=currency)
+        if (scale != 1.0 or is_scale(word)) and scale != quantity.scale:
+            return None
+    return quantity
+
+
+def _changes(remark: str) -> bool:
+    """Whether a remark of a word makes the number another: "94 (squared)", "94 (and up)"."""
+    if remark in NO_UNIT or remark in SCALES or _FALLEN.match(remark):
         return False
-    other = float(match[3].replace(",", ""))
-    value = abs(number)
-    return not (is_close(value, other, 0.01) or is_close(value * scale, other, 0.01))
+    if len(remark) < 2:  # "(X)", "(-)"
+        return True
+    return remark in REFUSED or remark.startswith("and ") or is_scale_like(remark)
 
 
-@lru_cache(maxsize=1024)
-def parse_unit(unit: str) -> Quantity:
-    """What a declared unit means for a bare number: "million" -> scale 1e6, "percent" -> 0.01."""
-    return parse_quantity(f"1 {unit}") or Quantity(1.0)
+def states_another(text: str, quantity: Quantity) -> bool:
+    """Whether a text beside a number bears a different one. Working that comes to the number is
+    none, and neither are years and periods, unless the number may be a year itself."""
+    if not bears_number(text) or _is_time(text, quantity):
+        return False
+    stated = parse_quantity(text)
+    working = value_of_working(text) if stated is None else None
+    if stated is None and working is None:
+        return True
+    others = [abs(working)] if stated is None and working is not None else []
+    others += [abs(stated.value), abs(stated.number)] if stated else []
+    return not any(
+        is_close(abs(value), other, 0.01)
+        for value in (quantity.number, quantity.value)
+        for other in others
+    )
+
+
+def _is_time(text: str, quantity: Quantity) -> bool:
+    return not _may_be_year(quantity) and not bears_number(without_times(text))
+
+
+def _may_be_year(quantity: Quantity) -> bool:
+    return quantity.scale == 1.0 and _IS_YEAR.fullmatch(f"{abs(quantity.number):g}") is not None
 
 
 def is_close(gold: float, value: float, tolerance: float) -> bool:

@@ -10,27 +10,34 @@ import re
 from decimal import Decimal
 
 _OTHERS, _PLAIN = (
-    "壹贰貳叁參肆伍陆陸柒捌玖拾佰仟两兩〇萬億",
-    "一二二三三四五六六七八九十百千二二零万亿",
+    "壹贰貳叁參肆伍陆陸柒捌玖拾佰仟两兩〇萬億兆京",
+    "一二二三三四五六六七八九十百千二二零万亿兆京",
 )
 _FROM_OTHERS = str.maketrans(_OTHERS, _PLAIN)
 _RUN = re.compile(rf"[{_OTHERS}{_PLAIN}]+")
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")}
 _TENS = {"十": 10, "百": 100, "千": 1000}
 _NUMERAL = re.compile(
-    r"([零一二三四五六七八九十][零一二三四五六七八九十百千万亿]*)(?:点([零一二三四五六七八九]+))?"
+    r"((?:[零一二三四五六七八九十]|[百千](?=[一二三四五六七八九十百]))[零一二三四五六七八九十百千万亿兆京]*)"
+    r"(?:点([零一二三四五六七八九]+))?"
 )
 _COUNTERS = (
-    "个個股株份枚张手人名家项次年月日天周号元円块倍成克吨户位只件套台处点百万亿兆基美港欧英整左"
+    "个個股株份枚张手人名家项次年月日天周号元円圆圓块倍成克吨户位只件套台处点百万亿兆京割"
+    "基美港欧英整左"
 )
 _MAY_FOLLOW = re.compile(rf"$|[^\u3040-\u30ff\u4e00-\u9fff]|[{_COUNTERS}]|です")
 """What follows a numeral; "三一重工" is a name, "一般贷款" a word."""
 _SHARE = re.compile(r"(百|千|万|[零一二三四五六七八九十]+|[0-9]{1,9})分之(.+)", re.DOTALL)
 _SHARE_SIGN = {"百": "%", "千": "‰", "万": "‱"}
-_TENTHS = re.compile(r"([一二三四五六七八九1-9])成([一二三四五六七八九1-9]?)")
-_SCALE = {"十": 1, "百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "兆": 12}
-_MIXED_PART = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?)([十百千万萬亿億兆]{1,3})")
+_DIGIT = "[一二三四五六七八九1-9]"
+_TENTHS = re.compile(
+    rf"({_DIGIT})(?:成({_DIGIT}?)|割(?:({_DIGIT})分)?(?:({_DIGIT})厘)?)(?![0-9{_PLAIN}])"
+)
+_SCALE = {"十": 1, "百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "兆": 12, "京": 16}
+_MYRIADS = {"万": 4, "亿": 8, "兆": 12, "京": 16}
+_MIXED_PART = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?)([十百千万萬亿億兆京]{1,3})")
 _MIXED = re.compile(rf"(?:{_MIXED_PART.pattern}){{2,6}}")
+_MYRIADS_AND_REST = re.compile(rf"([0-9]{{1,4}})[万萬]([0-9]{{3,4}})(?![0-9.,{_OTHERS}{_PLAIN}])")
 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 _TEENS = "fifteen sixteen seventeen eighteen nineteen"
@@ -44,7 +51,7 @@ _ENGLISH = re.compile(
     re.IGNORECASE,
 )
 _PART_OF_ONE = re.compile(
-    r"[\s-]+(?:and\b|point\b|half|halves|thirds?|quarters?|[a-z]+ths?\b)", re.I
+    r"[\s-]+(?:and\b|point\b|half|halves|thirds?|quarters?|(?!months?\b)[a-z]+ths?\b)", re.I
 )
 NUMBER_WORDS = frozenset((*_WORDS, "half", "halves", "third", "thirds", "dozen"))
 
@@ -56,6 +63,8 @@ def to_ascii(text: str) -> str:
         return _english(text) if text[:1].isalpha() else text
     if mixed := _MIXED.match(text):
         return _mixed(mixed[0]) + text[mixed.end() :]
+    if rest := _MYRIADS_AND_REST.match(text):
+        return f"{int(rest[1]) * 10**4 + int(rest[2])}{text[rest.end() :]}"
     if run := _RUN.match(text):
         text = run[0].translate(_FROM_OTHERS) + text[run.end() :]
     if share := _SHARE.match(text):
@@ -64,8 +73,8 @@ def to_ascii(text: str) -> str:
             return part + _SHARE_SIGN[whole]
         return f"{part}/{to_ascii(whole)}"
     if tenths := _TENTHS.match(text):
-        digits = "".join(str(_DIGITS.get(digit, digit)) for digit in (tenths[1], tenths[2] or "零"))
-        return f"{digits}%{text[tenths.end() :]}"
+        one, two, three, four = (str(_DIGITS.get(d, d)) if d else "0" for d in tenths.groups())
+        return f"{one}{two if tenths[2] else three}.{four}%{text[tenths.end() :]}"
     if numeral := _NUMERAL.match(text):
         whole_digits = _integer(numeral[1])
         if whole_digits is not None and _MAY_FOLLOW.match(text, numeral.end()):
@@ -76,28 +85,37 @@ def to_ascii(text: str) -> str:
 
 
 def _integer(numeral: str) -> int | None:
-    """Its value, None when it is not well formed. Sections under 10,000 are closed by 万 and 亿.
+    """Its value, None when it is not well formed. Sections under 10,000 are closed by a myriad (万,
+    亿, 兆, 京), and smaller myriads by a larger one: "五千万亿" is 5000 * 10^4 * 10^8.
 
     A digit right after a hundred or more ("一百二") is refused: it may mean 120 or be cut short.
     """
     if all(char in _DIGITS for char in numeral):
         return int("".join(str(_DIGITS[char]) for char in numeral))
-    total = section = digit = 0
-    before = ""
+    closed: list[tuple[int, int]] = []  # values with the power that closed them
+    section = digit = 0
+    before, last_ten = "", 10**4
     for char in numeral:
         if char in _DIGITS:
             if before in _DIGITS and before != "零":
                 return None
             digit = _DIGITS[char]
         elif char in _TENS:
+            if _TENS[char] >= last_ten:
+                return None
+            last_ten = _TENS[char]
             section, digit = section + (digit or 1) * _TENS[char], 0
-        elif char == "万":
-            total, section, digit = total + (section + digit) * 10**4, 0, 0
         else:
-            total, section, digit = (total + section + digit) * 10**8, 0, 0
+            power, section, digit = _MYRIADS[char], section + digit, 0
+            while closed and closed[-1][1] < power:
+                section += closed.pop()[0]
+            if closed and closed[-1][1] == power:
+                return None
+            closed.append((section * 10**power, power))
+            section, last_ten = 0, 10**4
         before = char
-    cut_short = digit and numeral[-2:-1] in ("百", "千", "万", "亿")
-    return None if cut_short else total + section + digit
+    cut_short = digit and numeral[-2:-1] in ("百", "千", *_MYRIADS)
+    return None if cut_short else sum(value for value, _ in closed) + section + digit
 
 
 def _mixed(text: str) -> str:

@@ -10,7 +10,6 @@ by item.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from configs.errors import DataError
 from envs.types import Task
 from rewards.choices import LATEX_TEXT, read_choices, read_yes_no
 from rewards.dates import Day, read_day
+from rewards.declared import parse_unit
 from rewards.extract import (
     Answer,
     Source,
@@ -37,12 +37,13 @@ from rewards.golds import (
     Range,
     Text,
     YesNo,
+    is_same_text,
     normalise,
     read_gold,
     read_range,
 )
 from rewards.latex import NO_VERDICT, LatexChecker
-from rewards.numbers import Quantity, is_close, parse_quantity, parse_unit
+from rewards.numbers import Quantity, is_close, parse_quantity
 from rewards.units import units_differ
 from rollout.types import Score, StopReason, Trajectory
 
@@ -214,7 +215,7 @@ def _agrees(gold: Gold, answer: Answer, question: Question) -> bool | None:
             day = next((d for d in days if d), None)
             return None if day is None else day == gold
         case Text(normal):
-            return not answer.text.endswith(("?", "？")) and normalise(answer.text) == normal
+            return not answer.text.endswith(("?", "？")) and is_same_text(normal, answer.text)
         case Expression(latex):
             return _SPACE.sub("", latex) == _SPACE.sub("", answer.text)
         case Items(golds, ordered):
@@ -270,10 +271,8 @@ def _quantities_agree(
 def _range_agrees(gold: Range, answer: Range) -> bool:
     """Both ends equal; a unit stated after the second end belongs to both."""
     ends = ((gold.low, answer.low), (gold.high, answer.high))
-    return (
-        all(math.isclose(a.number, b.number, rel_tol=EXACT) for a, b in ends)
-        and is_close(gold.high.value, answer.high.value, EXACT)
-        and not units_differ(gold.high.unit, answer.high.unit)
+    return all(
+        is_close(a.value, b.value, EXACT) and not units_differ(a.unit, b.unit) for a, b in ends
     )
 
 

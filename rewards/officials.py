@@ -74,7 +74,7 @@ def official_tatqa() -> OfficialVerifier:
 
 
 def official_gsm8k() -> OfficialVerifier:
-    """GSM8K: the first "#### NUMBER" of a reply, equal as text."""
+    """GSM8K: the first "#### NUMBER" of a reply, equal as text to the gold or to that of it."""
     return OfficialVerifier(score_gsm8k, _some_gold)
 
 
@@ -104,7 +104,8 @@ def score_tatqa(task: Task, reply: str) -> Mapping[str, float]:
 def score_gsm8k(task: Task, reply: str) -> Mapping[str, float]:
     match = _GSM8K.search(reply)
     stated = match[1].replace(",", "") if match else None
-    return {"answer": float(stated == task.answer.replace(",", ""))}
+    gold = found[1] if (found := _GSM8K.search(task.answer)) else task.answer
+    return {"answer": float(stated == gold.replace(",", ""))}
 
 
 def score_choice(task: Task, reply: str) -> Mapping[str, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import DataError
-from rewards.numbers import parse_unit
+from rewards.declared import parse_unit
 
 OPERATIONS = (
     "value",
@@ -72,7 +72,8 @@ def read_table(given: Mapping[str, Any]) -> Table:
     of all rows and `units` of single ones.
 
     Raises:
-        DataError: it has no rows, too many, or a row of another length than the columns.
+        DataError: it has no rows, too many, a row of another length than the columns, or a unit
+            that is not understood.
     """
     columns = tuple(str(column) for column in given.get("columns", ()))
     rows = {

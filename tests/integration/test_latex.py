@@ -41,6 +41,10 @@ def score(verifier: NumericVerifier, gold: str, reply: str) -> Score:
         ("x^{2}+2x+1", r"The answer is $(x+1)^2$", 1.0),
         (r"\sqrt{8}", r"\boxed{__import__('os').system('false')}", 0.0),
         (r"\sqrt{8}", r"\boxed{}", 0.0),
+        (r"\sqrt{8}", r"\boxed{x=\frac{8}{\sqrt{8}}=2\sqrt{2}}", 1.0),
+        (r"\sqrt{8}", r"\boxed{\sqrt{3}=\sqrt{8}}", 0.0),  # every side counts
+        ("x^2+1", r"\boxed{1+x^2}", 1.0),
+        ("x^2+1", r"\boxed{x^2+2=x^2+1}", 0.0),
     ],
 )
 def test_expressions(verifier: NumericVerifier, gold: str, reply: str, reward: float) -> None:
