@@ -129,7 +129,7 @@ def render_arms(
                 [
                     arm,
                     ", ".join(arm_figures.stages),
-                    *(_interval(arm_figures.accuracy[name], "{:.1%}") for name in columns),
+                    *(_accuracy(arm_figures.accuracy[name]) for name in columns),
                     "" if arm == first else _points(arm_figures.gain[MIXED]),
                     f"{arm_figures.tokens[0]:,.0f}",
                     clock(arm_figures.seconds[0]),
@@ -146,6 +146,12 @@ def render_arms(
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _accuracy(interval: Interval | None) -> str:
+    """An interval of two seeds would reach beyond what an accuracy can be."""
+    bounded = interval and (interval[0], max(0.0, interval[1]), min(1.0, interval[2]))
+    return _interval(bounded, "{:.1%}")
 
 
 def _points(interval: Interval | None) -> str:
