@@ -67,7 +67,7 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
 
 def draw_courses(courses: Sequence[Course]) -> Figure:
     """Held-out accuracy after each stage of each arm against the tokens generated until then, means
-    over seeds, with the interval of accuracy; a panel for each column."""
+    over seeds beside each seed; a panel for each column."""
     columns = list(courses[0].end.accuracy)
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     figure = Figure(figsize=(1 + 4 * len(columns), 4.5), layout=layout)
@@ -97,25 +97,21 @@ def draw_courses(courses: Sequence[Course]) -> Figure:
 def _draw_course(
     axes: Axes, courses: Sequence[Course], column: str, colour: str, markers: Mapping[str, str]
 ) -> None:
-    """One arm: a line through its stages, and at each of them its marker and interval. A stage
-    after which a seed has no verdict is left out."""
+    """One arm: a line through its stages with their markers, means over seeds, and a thin one for
+    each seed. A stage after which a seed has no verdict is left out."""
     known = []
     for points in zip(*(course.standings for course in courses), strict=True):
         interval = known_mean([point.accuracy[column] for point in points])
         if interval is not None:
             tokens = float(np.mean([point.tokens for point in points]))
-            known.append((points[0].stage, tokens, *interval))
+            known.append((points[0].stage, tokens, interval[0]))
     axes.plot([k[1] for k in known], [k[2] for k in known], color=colour, linewidth=2)
-    for stage, tokens, mean, low, high in known:
-        axes.errorbar(
-            tokens,
-            mean,
-            yerr=[[mean - low], [high - mean]],
-            color=colour,
-            marker=markers[stage],
-            capsize=4,
-            zorder=5,
-        )
+    for stage, tokens, mean in known:
+        axes.plot(tokens, mean, color=colour, marker=markers[stage], zorder=5)
+    for course in courses if len(courses) > 1 else ():
+        seed = [(p.tokens, p.accuracy[column]) for p in course.standings]
+        seed = [(tokens, accuracy) for tokens, accuracy in seed if accuracy is not None]
+        axes.plot(*zip(*seed, strict=True), color=colour, linewidth=1, alpha=0.35)
 
 
 def _stage_label(stage: str) -> str:
