@@ -103,7 +103,9 @@ def two_nodes() -> Iterator[TwoNodes]:
         wait_for(lambda: answers(url) is not None, head, "the dashboard")
         worker = start(
             environment, folder, f"--address=127.0.0.1:{port}", "--num-cpus=2",
-            "--object-store-memory=200000000",
+            # Its own, as on another machine: in a shared one each node unpacks a job's files anew,
+            # and so takes them from under the other's processes.
+            f"--temp-dir={folder / 'worker'}", "--object-store-memory=200000000",
         )  # fmt: skip
         nodes = TwoNodes(folder, port, url, environment, head, worker)
         yield nodes
