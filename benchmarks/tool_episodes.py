@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
@@ -95,14 +96,25 @@ async def _round(
             done.extend((await rollouts.run(request)).trajectories)
 
     await asyncio.gather(*(keep_asking() for _ in range(episodes)))
-    since = began + RAMP_S
-    counted = [t for t in done if since <= t.info["ended"] < began + seconds]
-    counts = {
-        "tokens": sum(t.num_generated for t in counted),
-        "samples": len(counted),
-        "calls": sum(len(t.calls) for t in counted),
-        "busy": sum(turn.generate_s for t in counted for turn in t.turns),
+    since, until = began + RAMP_S, began + seconds
+    took = until - since
+    ended = [t for t in done if since <= t.info["ended"] < until]
+    shares = [share for t in done for share in _shares_within(t, since, until)]
+    return {
+        "tokens": sum(tokens for tokens, _ in shares) / took,
+        "samples": len(ended) / took,
+        "calls": sum(len(t.calls) for t in ended) / took,
+        "busy": sum(in_window for _, in_window in shares) / took,
+        "faults": sum(t.stop_reason == "error" for t in done),
     }
-    faults = sum(t.stop_reason == "error" for t in done)
-    took = seconds - RAMP_S
-    return {**{name: count / took for name, count in counts.items()}, "faults": faults}
+
+
+def _shares_within(t: Trajectory, since: float, until: float) -> Iterator[tuple[float, float]]:
+    """Of each turn, the tokens that were generated between two times, and the seconds that took: in
+    a window of seconds it matters that questions of one length end together."""
+    began = t.info["started"]
+    written = [span.token_ids.size for span in t.spans if span.logprobs is not None]
+    for turn, tokens in zip(t.turns, written, strict=False):  # one that failed has no spans
+        in_window = max(0.0, min(began + turn.generate_s, until) - max(began, since))
+        yield tokens * in_window / max(turn.generate_s, 1e-9), in_window
+        began += turn.generate_s + turn.env_s
