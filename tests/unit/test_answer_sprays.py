@@ -3,8 +3,6 @@ beside them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 
 from configs.errors import DataError
@@ -14,21 +12,9 @@ from rewards.declared import parse_unit
 from rewards.numbers import Quantity
 from rewards.numeric import NumericVerifier, Question, verify
 from rewards.officials import score_choice, score_gsm8k
+from tests.unit.test_answer_tricks import MILLION, UNKNOWN, YES_NO, Trick
 
-UNKNOWN = Question()
-MILLION = Question(unit="million")
 PERCENT = Question(unit="percent", answer_type="arithmetic")
-YES_NO = Question(gold_type="yes_no")
-
-
-class Abuse(NamedTuple):
-    """A gold, and replies that state it or do not, parted by " | "."""
-
-    name: str
-    gold: str | list[str]
-    question: Question
-    accepted: str
-    refused: str
 
 
 LOSSES = (
@@ -45,7 +31,7 @@ LOSSES = (
 )
 
 ABUSES = (
-    Abuse(
+    Trick(
         "a remark with another number",
         "57",
         MILLION,
@@ -61,8 +47,8 @@ ABUSES = (
         "57 (squared) | "
         r"57 (and up) | 57 (-57) | \boxed{57 (56-58)} | 57 (1e2) | 57 (half of 114)",
     ),
-    Abuse("a remark with another year", "2019", UNKNOWN, "2019", "2019 (2018) | 2019 (FY2018)"),
-    Abuse(
+    Trick("a remark with another year", "2019", UNKNOWN, "2019", "2019 (2018) | 2019 (FY2018)"),
+    Trick(
         "another scale",
         "57",
         MILLION,
@@ -78,7 +64,7 @@ ABUSES = (
         r"\boxed{\text{Revenue (in billions)} = 57} | "
         "金额（千元）：57 | The answer in thousands is 57",
     ),
-    Abuse(
+    Trick(
         "equations",
         "57",
         MILLION,
@@ -90,15 +76,15 @@ ABUSES = (
         r"<answer>low = 50, high = 57</answer> | low = 50, high = 57 | 56 = 57 | "
         r"\boxed{56}\text{ or }\boxed{57} | 56，57 | 56 , 57",
     ),
-    Abuse(
+    Trick(
         "equations with a percentage",
         "1.36",
         PERCENT,
         r"\boxed{\frac{4257-4200}{4200} \times 100 = 1.36\%} | \boxed{(4257-4200)/4200 = 1.36\%}",
         r"\boxed{\frac{4257-4100}{4200} \times 100 = 1.36\%}",
     ),
-    Abuse("losses", "-57", MILLION, LOSSES, "57 (gain) | gain of 57 | 盈利57"),
-    Abuse(
+    Trick("losses", "-57", MILLION, LOSSES, "57 (gain) | gain of 57 | 盈利57"),
+    Trick(
         "no losses",
         "57",
         MILLION,
@@ -106,7 +92,7 @@ ABUSES = (
         "The provision for loan losses is 57 | The change in net loss was 57",
         LOSSES + " | 57 (sign: -) | 57 (−) | 57 (opposite sign) | 57 (revenue decreased)",
     ),
-    Abuse(
+    Trick(
         "denied or taken back",
         "57",
         MILLION,
@@ -118,7 +104,7 @@ ABUSES = (
         "~~57~~ | It is not: 57 | Nicht die Antwort: 57 | 57 at best | 57 (X) | "
         "57 (to be confirmed)",
     ),
-    Abuse(
+    Trick(
         "another currency",
         "$6.20",
         UNKNOWN,
@@ -126,52 +112,52 @@ ABUSES = (
         "6.20 PLN | 6.20 MXN | 6.20 bitcoin | 6.20 rand | 6.20 won | 6.20 apples | 6.20兹罗提 | "
         "6.20 (paid in yen) | Price in euros: 6.20",
     ),
-    Abuse("two percent signs", "5%", UNKNOWN, "5% | 5 percentage points", "5% bps | 5 %‰ | 5 %%"),
-    Abuse(
+    Trick("two percent signs", "5%", UNKNOWN, "5% | 5 percentage points", "5% bps | 5 %‰ | 5 %%"),
+    Trick(
         "trillions",
         "3.5兆円",
         UNKNOWN,
         "三兆五千億円 | 3兆5000億円 | 35000億円",
         "3兆円 | 三兆円 | 3.5億円",
     ),
-    Abuse("ten quadrillions", "10京円", UNKNOWN, "10京円 | 十京円 | 10万兆円", "10円 | 10兆円"),
-    Abuse(
+    Trick("ten quadrillions", "10京円", UNKNOWN, "10京円 | 十京円 | 10万兆円", "10円 | 10兆円"),
+    Trick(
         "tenths", "15%", UNKNOWN, "1.5割 | 1割5分 | 一割五分 | 一成五", "1.5 | 割5分 | 1割6分 | 1割"
     ),
-    Abuse(
+    Trick(
         "numerals",
         "12345000",
         UNKNOWN,
         "千二百三十四万五千 | 1234万5000 | 一千二百三十四万五千圆整 | 壹仟贰佰叁拾肆万伍仟圆整",
         "千二百万 | 1234万5 | 十百千万",
     ),
-    Abuse("yuan and its tenths", "62元", UNKNOWN, "六十二元", "六十二元五角 | 62元5角"),
-    Abuse(
+    Trick("yuan and its tenths", "62元", UNKNOWN, "六十二元", "六十二元五角 | 62元5角"),
+    Trick(
         "scale of the low end",
         "4% to 6%",
         UNKNOWN,
         "4% to 6% | 4-6% | 400 bps to 600 bps",
         "4 bps to 6% | 4 million to 6% | $4 to 6% | 4% to 6 bps",
     ),
-    Abuse(
+    Trick(
         "amounts of a range",
         "$0.5 million to $2 million",
         UNKNOWN,
         "0.5-2 million | $500 thousand to $2 million",
         "0.5 billion to 2 million | €0.5 million to €2 million",
     ),
-    Abuse("comparison", "> 10 stores", UNKNOWN, ">10 stores", "< 10 stores | 10 stores"),
-    Abuse("comparison spelled", "≥ 50", UNKNOWN, ">= 50", "≤ 50 | <= 50 | > 50 | 50"),
-    Abuse("either side", "±5%", UNKNOWN, "±5% | +/-5%", "5% | +5%"),
-    Abuse(
+    Trick("comparison", "> 10 stores", UNKNOWN, ">10 stores", "< 10 stores | 10 stores"),
+    Trick("comparison spelled", "≥ 50", UNKNOWN, ">= 50", "≤ 50 | <= 50 | > 50 | 50"),
+    Trick("either side", "±5%", UNKNOWN, "±5% | +/-5%", "5% | +5%"),
+    Trick(
         "a name of one letter",
         "Class A shares",
         UNKNOWN,
         "class a shares | the Class A shares",
         "Class shares | Class B shares",
     ),
-    Abuse("no name of one letter", "Class", UNKNOWN, "a class | The class", "Class A"),
-    Abuse(
+    Trick("no name of one letter", "Class", UNKNOWN, "a class | The class", "Class A"),
+    Trick(
         "yes and its contrary",
         "yes",
         YES_NO,
@@ -182,14 +168,14 @@ ABUSES = (
         "Yes ❌ | Yes, the statement is not correct | Yes, partly | Yes, not really | "
         "Yes, by no means | Yes, that isn't right | yes. n | はい、ちがいます | 是的,错了",
     ),
-    Abuse(
+    Trick(
         "no and its contrary",
         "no",
         YES_NO,
         "No, that is not true | No. The statement is incorrect | 否，该说法不正确 | No, never",
         "No, it did | No, that is true | 不是，是的 | いいえ、はい | No, correct",
     ),
-    Abuse(
+    Trick(
         "another option",
         "C",
         UNKNOWN,
@@ -201,24 +187,24 @@ ABUSES = (
         "答案：C。D也对 | C because D is right too | C because A and D are | "
         "C吗 | Cではない | Cかな",
     ),
-    Abuse("false as an option", "B", UNKNOWN, "B. False | B. 错误", "B: false | B错误"),
-    Abuse(
+    Trick("false as an option", "B", UNKNOWN, "B. False | B. 错误", "B: false | B错误"),
+    Trick(
         "options with and", "A;B;D", UNKNOWN, "A, B, and D | $A, B, D$", "A, B, or D | A, B, and C"
     ),
-    Abuse(
+    Trick(
         "a date with its preposition",
         "June 30, 2021",
         UNKNOWN,
         "As of June 30, 2021 | as at 30 June 2021 | 截至2021年6月30日",
         "before June 30, 2021 | by June 30, 2021 | since June 30, 2021",
     ),
-    Abuse("shares", "1900股", UNKNOWN, "1900 ordinary shares | 1900股普通股", "1900 stores"),
-    Abuse("months", "22 months", UNKNOWN, "twenty-two months | 22 mths", "22 apples | $22"),
+    Trick("shares", "1900股", UNKNOWN, "1900 ordinary shares | 1900股普通股", "1900 stores"),
+    Trick("months", "22 months", UNKNOWN, "twenty-two months | 22 mths", "22 apples | $22"),
 )
 
 
 @pytest.mark.parametrize("abuse", ABUSES, ids=[abuse.name for abuse in ABUSES])
-def test_abuse(abuse: Abuse) -> None:
+def test_abuse(abuse: Trick) -> None:
     equal = {
         reply: verify(abuse.gold, reply, abuse.question) == "equal"
         for reply in f"{abuse.accepted} | {abuse.refused}".split(" | ")
