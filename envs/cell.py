@@ -1,4 +1,6 @@
-"""A process that plays episodes for somebody else: `python -m envs.cell DESCRIPTOR`.
+"""A process that plays episodes for somebody else: `python -m envs.cell DESCRIPTOR [TOOL ...]`.
+
+The tools named are limited: of these it calls one at a time in a turn.
 
 Requests and answers are frames on a socket, a length and a pickle each: (number, method, arguments)
 and (number, step or None, fault or ""). Both ends are ours and of one version; what a policy or a
@@ -21,6 +23,7 @@ from typing import Any
 import psutil
 
 from envs.episodes import MAX_THREADS, Hall, fault_of
+from envs.tools import limited
 from envs.types import Step
 
 HEADER = struct.Struct(">I")
@@ -90,6 +93,7 @@ def main() -> None:
     """Entry point. Descendants that leave for sessions of their own stay ours to end (Linux)."""
     with contextlib.suppress(OSError):  # another system
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    limited.update(sys.argv[2:])
     try:
         serve(socket.socket(fileno=int(sys.argv[1])))
     finally:

@@ -15,7 +15,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import psutil
@@ -50,11 +50,13 @@ class Cell:
         self._ending: asyncio.Task[None]
 
     @classmethod
-    async def start(cls, module: str, variables: Mapping[str, str]) -> Cell:
+    async def start(
+        cls, module: str, variables: Mapping[str, str], limited: Iterable[str] = ()
+    ) -> Cell:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", module, str(theirs.fileno())),
+                *(sys.executable, "-m", module, str(theirs.fileno()), *limited),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
@@ -170,7 +172,7 @@ class Cells:
         async with self._starting:
             self._cells = [cell for cell in self._cells if not cell.closed and not cell.stuck]
             if len(self._cells) < self.count:
-                self._cells.append(await Cell.start(self.module, self.variables))
+                self._cells.append(await Cell.start(self.module, self.variables, self.limits))
         cell = self._where[episode] = min(self._cells, key=lambda cell: len(cell.episodes))
         cell.episodes.add(episode)
         return await self._call(cell, self.deadlines.turn_s, "reset", episode, task)

@@ -118,7 +118,7 @@ class Server:
     """A connection to a server, used from any thread; it lives in the process's event loop."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._timeout_s = settings["timeout_s"]
+        self._timeout_s, self._shared = settings["timeout_s"], settings["shared"]
         self._over = asyncio.Event()
         self._closed = False
         self._client: Client
@@ -136,14 +136,24 @@ class Server:
         return self._closed or self._holding.done()
 
     def tools(self) -> list[Tool]:
-        """The server's tools, each a call of it."""
-        return [make_tool(spec, partial(self._call, spec.name)) for spec in self._specs]
+        """The server's tools, each a call of it. A server that an episode has to itself may keep
+        state, so its calls keep their order; of a shared one several are waited for together."""
+        call = self._call if self._shared else self._call_in_order
+        return [make_tool(spec, partial(call, spec.name)) for spec in self._specs]
 
     def close(self) -> None:
         self._closed = True  # at once: the next episode must not get this one
         loop().call_soon_threadsafe(self._over.set)
 
-    def _call(self, name: str, /, **arguments: Any) -> str:
+    def _call_in_order(self, name: str, /, **arguments: Any) -> str:
+        return in_loop(self._ask(name, arguments), self._timeout_s + 1)
+
+    async def _call(self, name: str, /, **arguments: Any) -> str:
+        asked = asyncio.run_coroutine_threadsafe(self._ask(name, arguments), loop())
+        async with asyncio.timeout(self._timeout_s + 1):
+            return await asyncio.wrap_future(asked)
+
+    async def _ask(self, name: str, arguments: dict[str, Any]) -> str:
         """The text of what a tool returns.
 
         Raises:
@@ -153,7 +163,7 @@ class Server:
         """
         calling = self._client.call_tool(name, arguments, read_timeout_seconds=self._timeout_s)
         try:
-            result = in_loop(self._while_open(calling), self._timeout_s + 1)
+            result = await self._while_open(calling)
         except MCPError as error:
             if error.code == types.REQUEST_TIMEOUT:
                 raise TimeoutError(f"no answer within {self._timeout_s:g} s") from None

@@ -82,17 +82,24 @@ def _methods(made: Any) -> list[tuple[str, Callable[..., Any]]]:
 
 
 def _told(method: Callable[..., Any]) -> Tool:
-    """A tool whose mistakes are answers."""
-    tool = tool_of(method)
+    """A tool whose mistakes are answers, whatever they are: that is the contract."""
 
     @wraps(method)
     def called(**arguments: Any) -> Any:
         try:
-            return _called(method, arguments)
-        except Exception as error:  # by contract, whatever it is
+            return method(**arguments)
+        except Exception as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
 
-    return make_tool(tool.spec, called)
+    @wraps(method)
+    async def awaited(**arguments: Any) -> Any:
+        try:
+            return await method(**arguments)
+        except Exception as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
+    waits = inspect.iscoroutinefunction(method)
+    return make_tool(tool_of(method).spec, awaited if waits else called)
 
 
 def _called(method: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

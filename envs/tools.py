@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -41,6 +42,9 @@ REFUSALS = (ValueError, ArithmeticError, LookupError)
 
 ERROR_CHARS = 300  # of a message to the policy
 CUT = re.compile(r"\n\[cut: (\d+) bytes in all\]\Z")
+
+limited: set[str] = set()
+"""Tools that this process calls one at a time in a turn; its host counts how many turns use one."""
 
 
 class ToolUnavailable(Exception):
@@ -71,6 +75,9 @@ class ToolEnv:
     `reset` tells the policy of the tools; a reply with calls is answered in their order, one
     message for each; a reply without any ends the episode, and `score`, the world's verdict on its
     own state, is asked for then. `close` gives back what the world holds.
+
+    Functions are called one after another. Coroutine functions (`async def`) that follow each other
+    in a turn are waited for together: one may begin before another has ended.
 
     A tool's ValueError, ArithmeticError, LookupError, TimeoutError and `ToolUnavailable` become
     answers. Any other exception is a fault of the tool and is raised: no verdict may rest on it.
@@ -105,7 +112,7 @@ class ToolEnv:
         calls = reply.tool_calls
         self._turn_s = 0.0
         answered = calls[: self._limits.calls_per_turn]
-        records = [self._answer(call) for call in answered]
+        records = self._answers(answered)
         messages = [Message("tool", record.result) for record in records]
         if surplus := calls[len(answered) :]:
             # One answer to all of them: the policy must not be able to order a flood of messages.
@@ -125,17 +132,60 @@ class ToolEnv:
         if self._close:
             self._close()
 
+    def _answers(self, calls: Sequence[ToolCall]) -> list[CallRecord]:
+        records: list[CallRecord] = []
+        for batch in self._batches(calls):
+            started = time.perf_counter()
+            if len(batch) == 1:
+                records.append(self._answer(batch[0]))
+            else:
+                records += asyncio.run(self._answer_together(batch))
+            seconds = time.perf_counter() - started
+            self._turn_s += seconds
+            self._episode_s += seconds
+        return records
+
+    def _batches(self, calls: Sequence[ToolCall]) -> Iterator[list[ToolCall]]:
+        """The calls in their order; those that may be waited for together in one list."""
+        for waits, some in itertools.groupby(calls, self._waits):
+            if waits:
+                yield list(some)
+            else:
+                yield from ([call] for call in some)
+
+    def _waits(self, call: ToolCall) -> bool:
+        tool = self._tools.get(call.name)
+        if tool is None or call.name in limited:
+            return False
+        return inspect.iscoroutinefunction(tool.function)
+
     def _answer(self, call: ToolCall) -> CallRecord:
         started = time.perf_counter()
-        error, text = self._call(call)
-        result = bounded_text(_problem(error, text) if error else text, self._limits.result_bytes)
-        seconds = time.perf_counter() - started
-        self._turn_s += seconds
-        self._episode_s += seconds
-        return CallRecord(call, result, str(error or ""), seconds)
+        if problem := self._problem(call):
+            return self._record(call, *problem, started)
+        try:
+            result = self._tools[call.name].function(**call.arguments)
+            # Episodes are played in threads, so a tool may be a coroutine function, too.
+            text = as_text(asyncio.run(result) if inspect.iscoroutine(result) else result)
+        except Exception as error:
+            return self._record(call, *_answer_to(error), started)
+        return self._record(call, None, text, started)
 
-    def _call(self, call: ToolCall) -> tuple[CallError | None, str]:
-        """The error, or None, and the text of the answer."""
+    async def _answer_together(self, calls: Sequence[ToolCall]) -> list[CallRecord]:
+        return await asyncio.gather(*map(self._answer_waiting, calls))
+
+    async def _answer_waiting(self, call: ToolCall) -> CallRecord:
+        started = time.perf_counter()
+        if problem := self._problem(call):
+            return self._record(call, *problem, started)
+        try:
+            text = as_text(await self._tools[call.name].function(**call.arguments))
+        except Exception as error:
+            return self._record(call, *_answer_to(error), started)
+        return self._record(call, None, text, started)
+
+    def _problem(self, call: ToolCall) -> tuple[CallError, str] | None:
+        """Count the call; what is wrong with it, so that no tool is to be asked."""
         self._num_calls += 1
         if self._num_calls > self._limits.calls_per_episode:
             most = self._limits.calls_per_episode
@@ -156,16 +206,24 @@ class ToolEnv:
             return CallError.DEADLINE, "the calls of this turn have taken too long; call fewer"
         if self._episode_s >= self._limits.episode_s:
             return CallError.DEADLINE, "the calls so far have taken too long; answer now"
-        try:
-            result = tool.function(**call.arguments)
-            # Episodes are played in threads, so a tool may be a coroutine function, too.
-            return None, as_text(asyncio.run(result) if inspect.iscoroutine(result) else result)
-        except REFUSALS as error:
-            return CallError.REFUSED, str(error) or type(error).__name__
-        except TimeoutError as error:
-            return CallError.DEADLINE, str(error) or "not finished in time"
-        except ToolUnavailable as error:
-            return CallError.FAILED, str(error) or "the tool is unavailable; try again"
+        return None
+
+    def _record(
+        self, call: ToolCall, error: CallError | None, text: str, started: float
+    ) -> CallRecord:
+        text = bounded_text(_problem(error, text) if error else text, self._limits.result_bytes)
+        return CallRecord(call, text, str(error or ""), time.perf_counter() - started)
+
+
+def _answer_to(error: Exception) -> tuple[CallError, str]:
+    """How a tool's exception is told to the policy. Raises those that are faults of the tool."""
+    if isinstance(error, REFUSALS):
+        return CallError.REFUSED, str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        return CallError.DEADLINE, str(error) or "not finished in time"
+    if isinstance(error, ToolUnavailable):
+        return CallError.FAILED, str(error) or "the tool is unavailable; try again"
+    raise error
 
 
 class TaskEnv:

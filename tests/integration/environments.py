@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -26,6 +27,24 @@ def wait(seconds: float) -> str:
     """Wait."""
     time.sleep(seconds)
     return "waited"
+
+
+meetings: list[asyncio.Event] = []
+
+
+async def meet() -> str:
+    """Wait for another call of this tool."""
+    if meetings:
+        meetings.pop().set()
+        return "met"
+    meetings.append(here := asyncio.Event())
+    try:
+        async with asyncio.timeout(0.2):
+            await here.wait()
+    except TimeoutError:
+        meetings.remove(here)
+        return "alone"
+    return "met"
 
 
 def spin() -> str:
@@ -85,7 +104,8 @@ class Tools(ToolEnv):
     """All of them."""
 
     def __init__(self) -> None:
-        super().__init__([add, wait, spin, freeze, die, mutiny, desertion, leave, daemon, shout])
+        tools = [add, wait, meet, spin, freeze, die, mutiny, desertion, leave, daemon, shout]
+        super().__init__(tools)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """An MCP server with a few tools: `python mcp_tools.py` over stdio, `... PORT` over HTTP."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -31,6 +32,20 @@ def visits() -> int:
     """How often this was called in this process."""
     VISITS.append(1)
     return len(VISITS)
+
+
+MEETINGS: list[asyncio.Event] = []
+
+
+@server.tool()
+async def meet() -> str:
+    """Wait for another call of this tool."""
+    if MEETINGS:
+        MEETINGS.pop().set()
+    else:
+        MEETINGS.append(asyncio.Event())
+        await MEETINGS[0].wait()
+    return "met"
 
 
 @server.tool()

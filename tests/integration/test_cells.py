@@ -229,6 +229,16 @@ def test_a_tool_that_is_taken_is_waited_for() -> None:
     play(story, wait=2)
 
 
+@pytest.mark.parametrize(("limits", "answer"), [({}, "met"), ({"meet": 1}, "alone")])
+def test_two_calls_of_a_turn_are_one_at_a_limited_tool(limits: dict[str, int], answer: str) -> None:
+    async def story(cells: Cells) -> None:
+        await cells.reset("e", TASK)
+        step = await cells.step("e", Message("assistant", "", (ToolCall("meet", {}),) * 2))
+        assert said(step) == [answer] * 2
+
+    play(story, **limits)
+
+
 def test_in_threads_a_tool_that_asks_the_interpreter_to_end_is_a_fault() -> None:
     async def main() -> None:
         episodes = ThreadEpisodes()

@@ -36,7 +36,8 @@ def told(env: McpEnv, name: str, **arguments: Any) -> tuple[str, str]:
 
 def played(task: Task) -> McpEnv:
     env = McpEnv()
-    assert [tool.name for tool in env.reset(task).tools] == ["divide", "sleep", "visits", "die"]
+    tools = [tool.name for tool in env.reset(task).tools]
+    assert tools == ["divide", "sleep", "visits", "meet", "die"]
     return env
 
 
@@ -64,6 +65,15 @@ def test_a_server_over_stdio(stdio: Task) -> None:
     )
     assert [told(e, "visits")[1] for e in (env, other)] == ["1", "2"], "one server for all"
     assert env.step(Message("assistant", "1.5")).done
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_calls_of_a_turn_travel_together_unless_the_server_keeps_state(shared: bool) -> None:
+    command = [sys.executable, SCRIPT]
+    env = played(load_mcp(command, size=1, shared=shared, timeout_s=3.0 + shared)[0])
+    step = env.step(Message("assistant", "", (ToolCall("meet", {}),) * 2))
+    assert [c.error for c in step.calls] == (["", ""] if shared else ["deadline", ""])
+    env.close()
 
 
 def test_a_server_that_dies_is_a_fault_and_is_started_again(stdio: Task) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ class Counter:
     def reset(self, seed: int = 0, target: int | None = None, **row: Any) -> str:
         self.count, self.target = 0, seed % 5 if target is None else target
         self.row = row
+        self.runners: list[str] = []
         return f"Count to {self.target}."
 
     def add(self, amount: int) -> int:
@@ -36,6 +38,14 @@ class Counter:
     async def peek(self) -> str:
         """Look at the count."""
         return f"it is {self.count}"
+
+    async def race(self, name: str) -> str:
+        """Run against whoever else was called."""
+        self.runners.append(name)
+        await asyncio.sleep(0.01)
+        if name == "":
+            raise KeyError("nobody")
+        return "".join(self.runners)
 
     def get_reward(self) -> float:
         return float(self.count == self.target)
@@ -78,7 +88,7 @@ def step(env: ObjectEnv, name: str, **arguments: Any) -> Step:
 def test_an_episode() -> None:
     env = ObjectEnv()
     opening = env.reset(load_object(f"{HERE}:Counter", size=3)[0])
-    assert [tool.name for tool in opening.tools] == ["add", "peek"]
+    assert [tool.name for tool in opening.tools] == ["add", "peek", "race"]
     assert opening.tools[0].parameters["properties"]["amount"]["description"] == "how much"
     question = opening.messages[-1].content
     assert question.startswith("Use the tools.\nCount to ")
@@ -91,6 +101,15 @@ def test_an_episode() -> None:
     last = env.step(Message("assistant", "done"))
     assert (last.reward, last.done) == (1.0, True)
     env.close()
+
+
+def test_its_coroutines_run_at_the_same_time() -> None:
+    env = ObjectEnv()
+    env.reset(load_object(f"{HERE}:Counter", size=3)[0])
+    calls = tuple(ToolCall("race", {"name": name}) for name in ("a", "", "b"))
+    records = env.step(Message("assistant", "", calls)).calls
+    assert [record.error for record in records] == ["", "refused", ""]
+    assert [records[0].result, records[2].result] == ["ab", "ab"]
 
 
 def test_rows_are_given_to_reset(tmp_path: Path) -> None:
