@@ -58,7 +58,7 @@ setup(
     packages=PACKAGES,
     package_data={
         "configs": ["presets/*.yaml", "presets/algorithms/*.yaml"],
-        "rewards": ["rubrics/*.yaml"],
+        "rewards": ["*.yaml", "rubrics/*.yaml"],
     },
     install_requires=REQUIRES,
     extras_require={

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 
 import pytest
 
+from rewards.addressing import SENTENCES, Sentence
 from rewards.texts import gate
 
 HONEST = """\
@@ -395,3 +397,10 @@ def test_a_long_text_is_read_in_bounded_time(unit: str) -> None:
     began = time.process_time()
     gate(unit * (60_000 // len(unit)))
     assert time.process_time() - began < 3.0
+
+
+@pytest.mark.parametrize("sentence", SENTENCES, ids=lambda sentence: sentence.example)
+def test_each_sentence_finds_its_example(sentence: Sentence) -> None:
+    text = unicodedata.normalize("NFKC", sentence.example).lower()
+    assert sentence.pattern.search(text)
+    assert gate(sentence.example) in ("addresses_judge", "forged")

@@ -43,7 +43,7 @@ HOMES = {
     "tensorboard": ("rl/sinks.py",),
     "matplotlib": ("launch/plots.py", "launch/curriculum_plots.py"),
     "omegaconf": ("configs/load.py",),
-    "yaml": ("configs/load.py", "rewards/rubric.py"),
+    "yaml": ("configs/load.py", "rewards/addressing.py", "rewards/rubric.py"),
     "pebble": ("rewards/latex.py", "rewards/processes.py"),
     "math_verify": ("rewards/latex.py",),
     "rapidfuzz": ("configs/registry.py",),
