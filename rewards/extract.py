@@ -90,6 +90,21 @@ _HEDGE = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
+_SPACE = r"(?:[ \t~$]|\\[,;:! )\]]|\\(?:text|textrm|mathrm|mbox)[ \t]*\{|[(（}]){0,8}"
+_SCALE_BEHIND = (
+    r"[%％‰]|\\%|百分点|[百千万亿萬億兆]+(?!分)"
+    r"|(?:per[ -]?cent(?:age points?)?|basis points?|bps|bn|mn"
+    rf"|{'|'.join(word for word in SCALES if word.isascii() and len(word) > 5)})(?![a-z])"
+)
+_CURRENCY_BEHIND = (
+    rf"[€£¥]|(?:{'|'.join(word for word in CURRENCIES if word.isalpha() and len(word) > 2)})(?![a-z])"
+)
+_UNIT_BEHIND = re.compile(
+    rf"{_SPACE}(?:in[ \t]+(?:us|usd)?[$€£]?{_SPACE})?(?:({_SCALE_BEHIND})(?:{_SPACE}({_CURRENCY_BEHIND}))?"
+    rf"|({_CURRENCY_BEHIND}))",
+    re.IGNORECASE,
+)
+_ONE_NUMBER = re.compile(r"(?:[^,;，；、]|,(?=[0-9]{3}(?![0-9])))*[0-9][)}\s]*")
 _OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:\\text\s*\{\s*)?(?:or|或)\s*\}?\s*\$?\s*$")
 
 
@@ -127,7 +142,7 @@ def extract_answer(reply: str) -> Answer:
     if box >= 0:
         if "}" in reply[max(box - 9, start) : box] and _hedges(reply, start, box):
             return Answer("", Source.NONE)
-        return _found(_balanced(reply, reply.index("{", box) + 1), Source.BOXED)
+        return _found(_boxed(reply, reply.index("{", box) + 1), Source.BOXED)
     has_tags = reply.rfind(">", start) >= 0
     for opening, closing in _TAGS if has_tags else ():
         tag = reply.rfind(opening, start)
@@ -241,6 +256,15 @@ def _found(text: str, source: Source) -> Answer:
         text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     is_answer = text and "~~" not in text  # which strikes out
     return Answer(text, source) if is_answer else Answer("", Source.NONE)
+
+
+def _boxed(reply: str, start: int) -> str:
+    """The text of a box, with the unit right behind it: \\boxed{94}\\% is 94 %."""
+    inner = _balanced(reply, start)
+    behind = _UNIT_BEHIND.match(reply, start + len(inner) + 1)
+    if behind is None or not _ONE_NUMBER.fullmatch(inner):
+        return inner
+    return " ".join((inner, *filter(None, behind.groups())))
 
 
 def _balanced(reply: str, start: int) -> str:
