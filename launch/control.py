@@ -62,8 +62,8 @@ async def _serve(
     while True:
         for request in sorted(folder.glob("*.request.json")):
             answer = _answer(request, commands)
+            request.unlink(missing_ok=True)  # first: whoever has the answer leaves nothing behind
             _write(request.with_name(request.name.replace(".request.", ".answer.")), answer)
-            request.unlink(missing_ok=True)
             written = 0.0
         if time.monotonic() - written >= STATUS_S:
             _write(folder / STATUS, {"time": time.time(), "pid": os.getpid(), **status()})

@@ -92,19 +92,18 @@ _HEDGE = re.compile(
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
 _SPACE = r"(?:[ \t~$]|\\[,;:! )\]]|\\(?:text|textrm|mathrm|mbox)[ \t]*\{|[(（}]){0,8}"
 _SCALE_BEHIND = (
-    r"[%％‰]|\\%|百分点|[百千万亿萬億兆]+(?!分)"
+    r"[%％‰]|百分点|[百千万亿萬億兆]+(?!分)"
     r"|(?:per[ -]?cent(?:age points?)?|basis points?|bps|bn|mn"
     rf"|{'|'.join(word for word in SCALES if word.isascii() and len(word) > 5)})(?![a-z])"
 )
-_CURRENCY_BEHIND = (
-    rf"[€£¥]|(?:{'|'.join(word for word in CURRENCIES if word.isalpha() and len(word) > 2)})(?![a-z])"
-)
+_MONEY = "|".join(word for word in CURRENCIES if word.isalpha() and len(word) > 2)
+_CURRENCY_BEHIND = rf"[€£¥]|(?:{_MONEY})(?![a-z])"
 _UNIT_BEHIND = re.compile(
-    rf"{_SPACE}(?:in[ \t]+(?:us|usd)?[$€£]?{_SPACE})?(?:({_SCALE_BEHIND})(?:{_SPACE}({_CURRENCY_BEHIND}))?"
-    rf"|({_CURRENCY_BEHIND}))",
+    rf"{_SPACE}(?:in[ \t]+(?:us|usd)?[$€£]?{_SPACE})?"
+    rf"(?:\\?({_SCALE_BEHIND})(?:{_SPACE}({_CURRENCY_BEHIND}))?|({_CURRENCY_BEHIND}))",
     re.IGNORECASE,
 )
-_ONE_NUMBER = re.compile(r"(?:[^,;，；、]|,(?=[0-9]{3}(?![0-9])))*[0-9][)}\s]*")
+_ONE_NUMBER = re.compile(r"(?:\{,\}|[^,;，；、]|,(?=[0-9]{3}(?![0-9])))*[0-9][)}\s]*")
 _OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:\\text\s*\{\s*)?(?:or|或)\s*\}?\s*\$?\s*$")
 
 

@@ -218,6 +218,48 @@ def test_check_gold_names_the_task_and_the_reason() -> None:
         check(Task("t/4", "test", (), "an open { brace"))
 
 
+BEHIND_A_BOX = (
+    (
+        "12.5%",
+        r"\boxed{12.5}\% | \(\boxed{12.5}\%\) | \boxed{12.5}~\text{percent} | $\boxed{12.5}$ %",
+    ),
+    ("0.125", r"\boxed{12.5}\% | \boxed{\text{12.5}} percent | \boxed{1250} bps"),
+    (
+        "94 million",
+        r"\boxed{94} million | \boxed{94}\ \text{million} | \boxed{94{,}000} (in thousands)",
+    ),
+    ("-94 million", r"\boxed{-94} million | \boxed{(94)} million"),
+    ("94亿", r"\boxed{94}亿元 | \boxed{940,000}万"),
+    ("94 million EUR", r"\boxed{94} million euros | \boxed{94} million"),
+    ("$94", r"\boxed{94} dollars | \boxed{94}"),
+    ("94", r"\boxed{94} shares | \boxed{94}. Millions were lost. | \boxed{94}\n\nMillion"),
+    ("B", r"\boxed{B} percent"),
+    ("yes", r"\boxed{yes} (million)"),
+)
+OTHER_UNITS = (
+    ("12.5%", r"\boxed{12.5} bps | \boxed{0.125}\% | \boxed{1250}\%"),
+    ("0.125", r"\boxed{0.125}\%"),
+    (
+        "94 million",
+        r"\boxed{94} thousand | $\boxed{94}$ thousand | \boxed{94}\text{ billion} | \boxed{94}",
+    ),
+    ("94", r"\boxed{94} thousand | \boxed{94} (in millions)"),
+    ("94亿", r"\boxed{94}万元"),
+    ("94 million EUR", r"\boxed{94} million USD | \boxed{94} million pounds"),
+    ("$94", r"\boxed{94} euros"),
+)
+
+
+@pytest.mark.parametrize(("golds", "expected"), [(BEHIND_A_BOX, True), (OTHER_UNITS, False)])
+def test_a_unit_behind_a_box_is_part_of_it(
+    golds: tuple[tuple[str, str], ...], expected: bool
+) -> None:
+    for gold, replies in golds:
+        for reply in replies.split(" | "):
+            text = reply.replace("\\n", "\n")
+            assert (verify(gold, text) == "equal") is expected, (gold, reply)
+
+
 HOSTILE = {
     "parentheses": "(" * 1_000_000,
     "digits": "9" * 1_000_000,
