@@ -17,6 +17,7 @@ import re
 import shlex
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -36,16 +37,24 @@ from envs.types import Message, Step, Task, ToolSpec
 T = TypeVar("T")
 
 CONNECT_S = 30.0
+AWAY_S, RETRY_S = 20.0, 1.0
+"""How long a url that nobody answers at is tried again: a service that is started anew is away for
+seconds, and what is played meanwhile would all be lost."""
 SILENCE_S = 300.0
 """How long an open stream of a server may say nothing; a call has its own limit."""
 MAX_TOOLS = 128
-LOST = (401, 403, 429, 502, 503, 504)
+AWAY = (429, 502, 503, 504)
+LOST = (401, 403, *AWAY)
 """HTTP statuses that are no answer to a call, but to whoever calls, or of a proxy alone."""
 VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 class ServerGone(Exception):
     """The server died, or cannot be reached: a fault, whatever was called."""
+
+
+class ServerAway(ServerGone):
+    """Nobody answers at its url: it may be back soon."""
 
 
 def load_mcp(
@@ -99,10 +108,8 @@ class McpEnv:
 
     def reset(self, task: Task) -> Step:
         settings = task.metadata["settings"]
-        if settings["shared"]:
-            server = connections().to(settings)
-        else:
-            server = Server(settings)
+        server = connected(settings)
+        if not settings["shared"]:
             self._close = server.close
         self._tools = ToolEnv(server.tools())
         return self._tools.reset(task)
@@ -189,7 +196,7 @@ class Server:
                 await self._over.wait()
         except Exception as error:  # of whatever kind: there is no connection
             if not ready.done():
-                ready.set_exception(ServerGone(f"MCP server {self._name}: {_cause(error)}"))
+                ready.set_exception(_not_opened(self._name, error))
 
     async def _list(self) -> list[ToolSpec]:
         specs: list[ToolSpec] = []
@@ -209,6 +216,18 @@ class Server:
             return call.result()
         call.cancel()
         raise ServerGone(f"MCP server {self._name} is gone")
+
+
+def connected(settings: Mapping[str, Any]) -> Server:
+    """A connection to a server, which is waited for while it is away. Raises ServerGone."""
+    until = time.monotonic() + AWAY_S
+    while True:
+        try:
+            return connections().to(settings) if settings["shared"] else Server(settings)
+        except ServerAway:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(RETRY_S)
 
 
 class Connections:
@@ -323,8 +342,11 @@ def _text(block: Any) -> str:
     return block.text if isinstance(block, types.TextContent) else f"[{block.type}]"
 
 
-def _cause(error: BaseException) -> str:
-    """The first exception in a group, which says more than the group."""
+def _not_opened(name: str, error: BaseException) -> ServerGone:
+    """Why there is no connection, by the first exception in a group, which says more than it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    status = error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else 0
+    away = isinstance(error, httpx2.TransportError) or status in AWAY
+    kind = ServerAway if away else ServerGone
+    return kind(f"MCP server {name}: {type(error).__name__}: {error}")

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 import httpx
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from configs.errors import ConfigError
@@ -32,15 +32,21 @@ from envs.types import Message, Step, Task, ToolSpec
 CONNECT_S = 10.0
 MAX_MESSAGE_BYTES = 4 * 1024**2
 ANYTHING = {"type": "object", "additionalProperties": True}
+AWAY = (429, 502, 503, 504)
+"""HTTP statuses of a server, or its proxy, that may let us in soon."""
 FULL = "CAPACITY_REACHED"
 REFUSALS = ("VALIDATION_ERROR", "EXECUTION_ERROR")
 """What an action is answered with that is of the wrong form, or that the environment breaks at: the
 policy's doing, for all that can be known, and so no way to end a sample without a verdict."""
-FULL_POLL_S = 0.2
+POLL_S = 0.2
 
 
 class OpenEnvFault(Exception):
     """The server is gone, late, or says what the protocol does not know."""
+
+
+class ServerAway(OpenEnvFault):
+    """Nobody answers at its url: it may be back soon."""
 
 
 def load_openenv(
@@ -57,7 +63,7 @@ def load_openenv(
 
     Rows of `path` are the tasks, their metadata what the server is reset with; without it `size` of
     them, told apart by the seed. `timeout_s` bounds one answer; `wait_s` the wait for a session of
-    a server that has none left.
+    a server that is away, or has none left.
     """
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"openenv: url {url!r} must begin with http:// or https://")
@@ -133,7 +139,10 @@ class Session:
                 connect(address, open_timeout=CONNECT_S, max_size=MAX_MESSAGE_BYTES, proxy=None)
             )
         except (OSError, TimeoutError, WebSocketException) as error:
-            raise OpenEnvFault(f"OpenEnv server {self._url}: {error}") from error
+            status = error.response.status_code if isinstance(error, InvalidStatus) else 0
+            away = status in AWAY or not isinstance(error, WebSocketException)
+            kind = ServerAway if away else OpenEnvFault
+            raise kind(f"OpenEnv server {self._url}: {error}") from error
 
     def ask(self, kind: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send a message and return the data of the answer.
@@ -195,18 +204,27 @@ def opened(
     settings: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[Session, Mapping[str, Any]]:
     """A new session and what the server says when it is reset, waiting for one where the server
-    has none left. Raises OpenEnvFault."""
+    is away or has none left. Raises OpenEnvFault."""
     until = time.monotonic() + settings["wait_s"]
     while True:
-        session = Session(settings)
         try:
-            return session, session.ask("reset", given)
+            return _opened(settings, given)
         except OpenEnvFault as fault:
-            session.close()
             full = isinstance(fault, Refused) and fault.code == FULL
-            if not full or time.monotonic() > until:
+            if not (full or isinstance(fault, ServerAway)) or time.monotonic() > until:
                 raise
-        time.sleep(FULL_POLL_S)
+        time.sleep(POLL_S)
+
+
+def _opened(
+    settings: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[Session, Mapping[str, Any]]:
+    session = Session(settings)
+    try:
+        return session, session.ask("reset", given)
+    except OpenEnvFault:
+        session.close()
+        raise
 
 
 @cache

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -109,9 +110,10 @@ def test_a_server_that_never_answers_is_ended(monkeypatch: pytest.MonkeyPatch) -
         time.sleep(0.1)
 
 
-def test_a_server_over_http() -> None:
+def test_a_server_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port("127.0.0.1")
     task = load_mcp(url=f"http://127.0.0.1:{port}/mcp", size=1)[0]
+    monkeypatch.setattr("envs.mcp_server.AWAY_S", 0.0)
     with pytest.raises(ServerGone, match="ConnectError"):
         McpEnv().reset(task)
     with serving(SCRIPT, port) as server:
@@ -123,6 +125,18 @@ def test_a_server_over_http() -> None:
             env.step(call("divide", a=6, b=4))
     with serving(SCRIPT, port):
         assert told(once_it_is_up(task), "divide", a=6, b=4) == ("", "1.5")
+
+
+def test_a_server_that_is_away_is_waited_for() -> None:
+    port = free_port("127.0.0.1")
+    task = load_mcp(url=f"http://127.0.0.1:{port}/mcp", size=1)[0]
+    with ThreadPoolExecutor() as threads:
+        waiting = [threads.submit(played, task) for _ in range(3)]
+        time.sleep(1.5)
+        assert not any(episode.done() for episode in waiting)
+        with serving(SCRIPT, port):
+            for episode in waiting:
+                assert told(episode.result(60), "divide", a=6, b=4) == ("", "1.5")
 
 
 def test_a_server_that_was_started_again_between_two_calls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,13 +53,12 @@ def serve(python: str, kind: str) -> Iterator[str]:
         while True:
             try:
                 env = OpenEnv()
-                env.reset(load_openenv(url, size=1)[0])
+                env.reset(load_openenv(url, size=1, wait_s=0.2)[0])
                 env.close()
                 break
             except OpenEnvFault:
                 assert time.monotonic() < deadline
                 assert server.poll() is None, "the server ended"
-                time.sleep(0.2)
         yield url
     finally:
         server.kill()
@@ -154,7 +153,7 @@ def test_an_environment_with_mcp_tools(till: str) -> None:
 
 
 def test_a_server_that_is_not_there() -> None:
-    task = load_openenv(f"http://127.0.0.1:{free_port('127.0.0.1')}", size=1)[0]
+    task = load_openenv(f"http://127.0.0.1:{free_port('127.0.0.1')}", size=1, wait_s=0.0)[0]
     with pytest.raises(OpenEnvFault, match="127"):
         OpenEnv().reset(task)
     with pytest.raises(ConfigError, match="must begin with http"):
