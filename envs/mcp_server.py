@@ -211,10 +211,12 @@ class Server:
 
     async def _while_open(self, calling: Coroutine[Any, Any, T]) -> T:
         call = asyncio.ensure_future(calling)
-        await asyncio.wait((call, self._holding), return_when=asyncio.FIRST_COMPLETED)
-        if call.done() and not (self.gone and call.exception()):
-            return call.result()
-        call.cancel()
+        try:
+            await asyncio.wait((call, self._holding), return_when=asyncio.FIRST_COMPLETED)
+            if call.done() and not (self.gone and call.exception()):
+                return call.result()
+        finally:
+            call.cancel()
         raise ServerGone(f"MCP server {self._name} is gone")
 
 
