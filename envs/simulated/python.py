@@ -14,7 +14,7 @@ from envs.simulated.tasks import Cell, Draft, SimulatedTasks, call, open_tools
 from envs.tools import TaskEnv, ToolUnavailable
 from envs.types import Env
 
-WAIT_S = 4.0  # for a free place, so that a busy machine is not taken for a slow program
+WAIT_S = 3.0  # for a free place, so that a busy machine is not taken for a slow program
 
 
 @cache

@@ -1,9 +1,9 @@
 """Python code of the policy's, in a sandbox of its own for each run (bubblewrap).
 
-No network, no other processes, nothing of the machine but a read-only /usr and Python's library, a
-small /tmp that is gone afterwards, no environment variables; limits on time, memory, files and
-output. Where that cannot be had it is refused, never weakened. Nothing is ever graded inside: what
-comes out is text that the policy reads.
+No network, no other processes, nothing of the machine but a read-only /usr and Python's library, no
+place to write to (a tmpfs bounds bytes, but not how many folders), no environment variables; limits
+on time, memory and output. Where that cannot be had it is refused, never weakened. Nothing is ever
+graded inside: what comes out is text that the policy reads.
 """
 
 from __future__ import annotations
@@ -33,11 +33,10 @@ PYTHON_AT = "/python"
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """Of one run. Memory is address space; `disk_mb` is the size of /tmp, which is memory too."""
+    """Of one run. Memory is address space."""
 
     seconds: float = 5.0
     memory_mb: int = 512
-    disk_mb: int = 16
     output_bytes: int = 16_384
 
 
@@ -166,7 +165,7 @@ def _command(limits: SandboxLimits, code_fd: int, filter_fd: int, status_fd: int
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     return [
         *(_program("prlimit"), f"--as={limits.memory_mb * MEGABYTE}", f"--cpu={seconds}"),
-        *(f"--fsize={limits.disk_mb * MEGABYTE}", "--nofile=64", "--core=0", "--"),
+        *("--nofile=64", "--core=0", "--"),
         *(_program("bwrap"), "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net"),
         *("--unshare-uts", "--unshare-cgroup-try", "--disable-userns", "--cap-drop", "ALL"),
         *("--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--clearenv"),
@@ -174,7 +173,7 @@ def _command(limits: SandboxLimits, code_fd: int, filter_fd: int, status_fd: int
         *_library_links(),
         *("--ro-bind", sys.base_prefix, PYTHON_AT, "--dev", "/dev", "--remount-ro", "/dev"),
         *("--ro-bind-data", str(code_fd), "/main.py"),
-        *("--size", str(limits.disk_mb * MEGABYTE), "--tmpfs", "/tmp", "--chdir", "/tmp"),
+        *("--dir", "/tmp", "--chdir", "/tmp"),
         *("--remount-ro", "/"),  # last: it holds the places that the others are put on
         *("--seccomp", str(filter_fd), "--json-status-fd", str(status_fd)),
         *(f"{PYTHON_AT}/bin/{version}", "-I", "-u", "/main.py"),
