@@ -221,7 +221,8 @@ class Cells:
     async def _turn(self, reply: Message) -> AsyncIterator[None]:
         """Hold a place at every tool that is called, taken in one order, so that nobody waits for
         somebody who waits."""
-        tools = sorted({call.name for call in reply.tool_calls} & self._free.keys())
+        called = {call.name for call in reply.tool_calls if not call.error}
+        tools = sorted(called & self._free.keys())
         async with contextlib.AsyncExitStack() as places:
             for tool in tools:
                 await places.enter_async_context(self._free[tool])

@@ -181,5 +181,6 @@ class ThreadEpisodes:
             raise EnvFault(f"it did not answer within {seconds:g} s")
         try:
             return running.result()
-        except (Exception, SystemExit) as error:  # a plug-in may even call sys.exit
+        # A plug-in may even call sys.exit, or feign that it was cancelled.
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
             raise fault_of(error) from error

@@ -18,6 +18,7 @@ import shlex
 import socket
 import threading
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -43,9 +44,10 @@ seconds, and what is played meanwhile would all be lost."""
 SILENCE_S = 300.0
 """How long an open stream of a server may say nothing; a call has its own limit."""
 MAX_TOOLS = 128
-AWAY = (429, 502, 503, 504)
+AWAY = (502, 503, 504)
 LOST = (401, 403, *AWAY)
 """HTTP statuses that are no answer to a call, but to whoever calls, or of a proxy alone."""
+TOO_MANY, BUSY_S = 429, 0.5
 VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -103,22 +105,20 @@ class McpEnv:
     """Plays one episode with a server's tools."""
 
     def __init__(self) -> None:
-        self._tools: ToolEnv
-        self._close: Callable[[], None] = lambda: None
+        self._tools = ToolEnv([])
 
     def reset(self, task: Task) -> Step:
         settings = task.metadata["settings"]
         server = connected(settings)
-        if not settings["shared"]:
-            self._close = server.close
-        self._tools = ToolEnv(server.tools())
+        close = None if settings["shared"] else server.close
+        self._tools = ToolEnv(server.tools(), close=close)
         return self._tools.reset(task)
 
     def step(self, reply: Message) -> Step:
         return self._tools.step(reply)
 
     def close(self) -> None:
-        self._close()
+        self._tools.close()
 
 
 class Server:
@@ -233,16 +233,17 @@ def connected(settings: Mapping[str, Any]) -> Server:
 
 
 class Connections:
-    """The servers that are shared by the episodes of this process."""
+    """The servers that are shared by the episodes of this process. Those that wait for one server
+    to answer keep nobody from another."""
 
     def __init__(self) -> None:
         self._servers: dict[str, Server] = {}
-        self._lock = threading.Lock()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def to(self, settings: Mapping[str, Any]) -> Server:
         """The connection to a server, a new one where there is none. Raises ServerGone."""
         key = json.dumps(settings, sort_keys=True)
-        with self._lock:
+        with self._locks[key]:
             server = self._servers.get(key)
             if server is None or server.gone:
                 server = self._servers[key] = Server(settings)
@@ -300,12 +301,26 @@ def transport(settings: Mapping[str, Any]) -> Any:
 async def _over_http(url: str, headers: Mapping[str, str]) -> AsyncIterator[Any]:
     limits = httpx2.Timeout(CONNECT_S, read=SILENCE_S)
     async with (
-        httpx2.AsyncClient(
+        PatientClient(
             headers=headers, timeout=limits, event_hooks={"response": [_check_status]}
         ) as client,
         streamable_http_client(url, http_client=client) as streams,
     ):
         yield streams
+
+
+class PatientClient(httpx2.AsyncClient):
+    """Asks again where a server wants fewer requests: the policy, which decides how many calls it
+    makes, must not be able to end samples by that. Whoever waits has a deadline of its own."""
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        while True:
+            response = await super().send(request, **options)
+            if response.status_code != TOO_MANY:
+                return response
+            await response.aclose()
+            wanted = response.headers.get("retry-after", "")
+            await asyncio.sleep(float(wanted) if wanted.isdecimal() else BUSY_S)
 
 
 async def _check_status(response: httpx2.Response) -> None:

@@ -48,22 +48,33 @@ class ObjectEnv:
     def __init__(self) -> None:
         self._tools: ToolEnv
         self._object: Any = None
+        self._runner = asyncio.Runner()
 
     def reset(self, task: Task) -> Step:
         self._object = resolve(task.metadata["settings"]["factory"], {}, f"task {task.id}")()
         methods = dict(_methods(self._object))
-        said = _called(methods["reset"], _accepted(methods["reset"], _row(task)))
+        said = self._called(methods["reset"], _accepted(methods["reset"], _row(task)))
         reward = methods.get("get_reward")
-        score = (lambda: float(_called(reward, {}))) if reward else None
-        self._tools = ToolEnv(tools_of(self._object), score=score)
+        score = (lambda: float(self._called(reward))) if reward else None
+        self._tools = ToolEnv(tools_of(self._object), score=score, runner=self._runner)
         return with_observation(self._tools.reset(task), said if isinstance(said, str) else "")
 
     def step(self, reply: Message) -> Step:
         return self._tools.step(reply)
 
     def close(self) -> None:
-        if close := dict(_methods(self._object)).get("close"):
-            _called(close, {})
+        try:
+            if close := dict(_methods(self._object)).get("close"):
+                self._called(close)
+        finally:
+            self._runner.close()
+
+    def _called(
+        self, method: Callable[..., Any], arguments: Mapping[str, Any] | None = None
+    ) -> Any:
+        """What a method returns; one that is a coroutine is waited for."""
+        result = method(**(arguments or {}))
+        return self._runner.run(result) if inspect.iscoroutine(result) else result
 
 
 def tools_of(made: Any) -> list[Tool]:
@@ -100,12 +111,6 @@ def _told(method: Callable[..., Any]) -> Tool:
 
     waits = inspect.iscoroutinefunction(method)
     return make_tool(tool_of(method).spec, awaited if waits else called)
-
-
-def _called(method: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """What a method returns; one that is a coroutine is run in this thread."""
-    result = method(**arguments)
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
 def _row(task: Task) -> dict[str, Any]:

@@ -77,7 +77,8 @@ class ToolEnv:
     own state, is asked for then. `close` gives back what the world holds.
 
     Functions are called one after another. Coroutine functions (`async def`) that follow each other
-    in a turn are waited for together: one may begin before another has ended.
+    in a turn are waited for together: one may begin before another has ended. All of an episode's
+    run in one event loop, `runner`, so that what they keep open stays theirs.
 
     A tool's ValueError, ArithmeticError, LookupError, TimeoutError and `ToolUnavailable` become
     answers. Any other exception is a fault of the tool and is raised: no verdict may rest on it.
@@ -91,6 +92,7 @@ class ToolEnv:
         limits: Limits | None = None,
         score: Callable[[], float] | None = None,
         close: Callable[[], None] | None = None,
+        runner: asyncio.Runner | None = None,
     ) -> None:
         made = [tool if isinstance(tool, Tool) else tool_of(tool) for tool in tools]
         self._tools = {tool.spec.name: tool for tool in made}
@@ -99,6 +101,7 @@ class ToolEnv:
             raise ValueError(f"two tools share a name: {', '.join(names)}; rename one of them")
         self._limits = limits or Limits()
         self._score, self._close = score, close
+        self._runner = runner or asyncio.Runner()
         self._num_calls = 0
         self._turn_s = self._episode_s = 0.0  # that tools have taken
 
@@ -129,8 +132,11 @@ class ToolEnv:
         )
 
     def close(self) -> None:
-        if self._close:
-            self._close()
+        try:
+            if self._close:
+                self._close()
+        finally:
+            self._runner.close()
 
     def _answers(self, calls: Sequence[ToolCall]) -> list[CallRecord]:
         records: list[CallRecord] = []
@@ -139,7 +145,7 @@ class ToolEnv:
             if len(batch) == 1:
                 records.append(self._answer(batch[0]))
             else:
-                records += asyncio.run(self._answer_together(batch))
+                records += self._runner.run(self._answer_together(batch))
             seconds = time.perf_counter() - started
             self._turn_s += seconds
             self._episode_s += seconds
@@ -166,7 +172,7 @@ class ToolEnv:
         try:
             result = self._tools[call.name].function(**call.arguments)
             # Episodes are played in threads, so a tool may be a coroutine function, too.
-            text = as_text(asyncio.run(result) if inspect.iscoroutine(result) else result)
+            text = as_text(self._runner.run(result) if inspect.iscoroutine(result) else result)
         except Exception as error:
             return self._record(call, *_answer_to(error), started)
         return self._record(call, None, text, started)

@@ -32,6 +32,9 @@ FUNCTIONS = frozenset(
     )
 )
 """None of them makes much of little, or takes long, or looks outside."""
+SLOW_WITH_TWO = ("trim", "ltrim", "rtrim")
+"""Of which a second argument makes the time a product of two lengths."""
+RAISED = "user-defined function raised exception"
 LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: 100_000,  # bytes of a value or a row
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 5_000,
@@ -77,12 +80,14 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, tables: frozenset[str]) -> None:
         self._connection = connection
-        self._tables = tables
+        self._tables = frozenset(table.lower() for table in tables)
         self._deadline = 0.0
         for pragma in PRAGMAS:
             self._connection.execute(f"PRAGMA {pragma}")
         for limit, most in LIMITS.items():
             self._connection.setlimit(limit, most)
+        for name in SLOW_WITH_TWO:
+            self._connection.create_function(name, 2, _refuse)
         self._connection.set_authorizer(self._authorize)
         self._connection.set_progress_handler(self._is_late, STEPS_BETWEEN_LOOKS)
 
@@ -99,7 +104,10 @@ class Database:
         except sqlite3.OperationalError as error:
             if str(error) == "interrupted":
                 raise TimeoutError(f"not finished within {seconds:g} s") from error
-            raise ValueError(str(error)) from error
+            problem = str(error)
+            raise ValueError(
+                "trim takes one argument here" if problem == RAISED else problem
+            ) from error
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise ValueError(str(error)) from error
         finally:
@@ -111,11 +119,15 @@ class Database:
     def _authorize(self, action: int, one: str | None, two: str | None, *_: str | None) -> int:
         if (
             action == sqlite3.SQLITE_SELECT
-            or (action == sqlite3.SQLITE_READ and one in self._tables)
+            or (action == sqlite3.SQLITE_READ and (one or "").lower() in self._tables)
             or (action == sqlite3.SQLITE_FUNCTION and two in FUNCTIONS)
         ):
             return sqlite3.SQLITE_OK
         return sqlite3.SQLITE_DENY
+
+
+def _refuse(*_: object) -> None:
+    raise ValueError  # SQLite tells that it was RAISED
 
 
 def written(names: list[str], rows: list[tuple[object, ...]]) -> str:

@@ -70,12 +70,6 @@ def test_honest_programs() -> None:
     assert "ZeroDivisionError" in outcome("1 / 0")
     assert outcome("import decimal, statistics, math, datetime, fractions, itertools") == ""
     assert outcome("import asyncio; print(asyncio.run(asyncio.sleep(0, 7)))") == "7"
-    assert (
-        outcome(
-            "import csv, io; csv.writer(f := io.StringIO()).writerow('ab'); print(f.getvalue())"
-        )
-        == "a,b"
-    )
 
 
 def test_no_zombie_is_left_to_who_adopts_orphans() -> None:

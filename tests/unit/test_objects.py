@@ -110,6 +110,7 @@ def test_its_coroutines_run_at_the_same_time() -> None:
     records = env.step(Message("assistant", "", calls)).calls
     assert [record.error for record in records] == ["", "refused", ""]
     assert [records[0].result, records[2].result] == ["ab", "ab"]
+    env.close()
 
 
 def test_rows_are_given_to_reset(tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ def divide(
 def answer(tools: list[Callable[..., Any]], *calls: ToolCall, **limits: int) -> list[CallRecord]:
     env = ToolEnv(tools, Limits(**limits))
     env.reset(TASK)
-    return list(env.step(Message("assistant", "", calls)).calls)
+    try:
+        return list(env.step(Message("assistant", "", calls)).calls)
+    finally:
+        env.close()
 
 
 def error_of(tool: Callable[..., Any], **arguments: Any) -> str:
@@ -226,11 +229,28 @@ def test_time_is_counted_once_for_all_that_are_waited_for() -> None:
     step = env.step(Message("assistant", "", (wait("a", seconds=0.11), *two)[::-1]))
     assert [call.error for call in step.calls] == ["", "", ""], "all begin before time is up"
     slow = (ToolCall("do", {"name": "x"}), wait("a", seconds=0.11), ToolCall("do", {"name": "y"}))
-    assert [call.error for call in env.step(Message("assistant", "", slow)).calls] == [
-        "",
-        "",
-        "deadline",
-    ]
+    step = env.step(Message("assistant", "", slow))
+    assert [call.error for call in step.calls] == ["", "", "deadline"]
+    env.close()
+
+
+def test_an_episode_has_one_event_loop() -> None:
+    class Service:
+        def __init__(self) -> None:
+            self.line = asyncio.Lock()
+
+        async def ask(self) -> str:
+            """Ask a service that answers one at a time."""
+            async with self.line:
+                await asyncio.sleep(0.001)
+            return "answered"
+
+    env = ToolEnv([Service().ask])
+    env.reset(TASK)
+    for _ in range(3):
+        step = env.step(Message("assistant", "", (ToolCall("ask", {}),) * 3))
+        assert [record.result for record in step.calls] == ["answered"] * 3
+    env.close()
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
