@@ -19,7 +19,14 @@ from functools import cache
 from typing import Any
 
 import httpx
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    InvalidStatus,
+    PayloadTooBig,
+    WebSocketException,
+)
+from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 from configs.errors import ConfigError
@@ -47,6 +54,10 @@ class OpenEnvFault(Exception):
 
 class ServerAway(OpenEnvFault):
     """Nobody answers at its url: it may be back soon."""
+
+
+class TooLong(OpenEnvFault):
+    """An answer that is too long to be read; the session is of no more use."""
 
 
 def load_openenv(
@@ -116,7 +127,13 @@ class OpenEnv:
         if self._done:
             raise ValueError("the episode is over")
         assert self._session is not None
-        return self._observed(self._session.ask("step", action))
+        try:
+            return self._observed(self._session.ask("step", action))
+        except TooLong as problem:
+            # How much is said is up to the policy, who must not end a bad sample by it: the
+            # episode ends here with what it has earned. (Late may be the server's own fault.)
+            self._done = True
+            raise ValueError(str(problem)) from problem
 
     def _observed(self, data: Mapping[str, Any]) -> str:
         """Note reward and end; returns the observation as text."""
@@ -185,6 +202,12 @@ class Session:
             answer = json.loads(self._socket.recv(timeout=self._timeout_s))
         except TimeoutError as error:
             raise OpenEnvFault(f"OpenEnv server {self._url} did not answer") from error
+        except (PayloadTooBig, RecursionError) as error:
+            raise TooLong("the answer is too long") from error
+        except ConnectionClosedError as error:
+            if error.sent and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                raise TooLong("the answer is too long") from error
+            raise OpenEnvFault(f"OpenEnv server {self._url}: {error}") from error
         except (OSError, WebSocketException, ValueError) as error:
             raise OpenEnvFault(f"OpenEnv server {self._url}: {error}") from error
         if not isinstance(answer, dict):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -20,7 +20,8 @@ from envs.types import ToolSpec
 
 SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 SECTIONS = ("args:", "arguments:", "returns:", "raises:", "example:", "examples:", "yields:")
-MORE = ("additionalProperties", "unevaluatedProperties")
+MORE = ("additionalProperties", "unevaluatedProperties", "patternProperties")
+PATTERNS = ("pattern", "patternProperties")
 COMBINED = ("allOf", "anyOf", "oneOf")
 CONDITIONS = ("if", "then", "else")
 SHOWN_CHARS = 80  # of a wrong value, in a message to the policy
@@ -30,9 +31,18 @@ def _is_integer(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _multiple(
+    _: Any, factor: float, value: object, __: Any
+) -> Iterator[jsonschema.ValidationError]:
+    """In decimals: 0.07 is seven times 0.01, which floats deny."""
+    if isinstance(value, int | float) and Decimal(str(value)) % Decimal(str(factor)):
+        yield jsonschema.ValidationError(f"{value} is not a multiple of {factor}")
+
+
 # JSON Schema takes 3.0 for an integer; a Python function with an `int` parameter does not.
 _Validator = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
+    validators={"multipleOf": _multiple},
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
 
@@ -63,18 +73,18 @@ class Tool:
         """
         if any(part.get(key, False) is not False for part in self.parts for key in MORE):
             return []
-        patterns = [p for part in self.parts for p in part.get("patternProperties", ())]
         known = self.parameters
-        return [
-            n for n in arguments if n not in known and not any(re.search(p, n) for p in patterns)
-        ]
+        return [name for name in arguments if name not in known]
 
     def problem(self, arguments: Mapping[str, Any]) -> str:
         """What is wrong with the arguments of a call, or ""."""
         if invented := self.invented(arguments):
             names = ", ".join(self.parameters) or "none"
             return f"no parameter {invented[0]!r:.60}; {self.spec.name} has {names}"
-        error = next(self.validator.iter_errors(arguments), None)
+        try:
+            error = next(self.validator.iter_errors(arguments), None)
+        except RecursionError:
+            return "they cannot be checked: the schema refers to itself without end"
         if error is None:
             return ""
         place = ".".join(map(str, error.absolute_path))
@@ -101,8 +111,26 @@ def make_tool(spec: ToolSpec, function: Callable[..., Any]) -> Tool:
             f"tool {spec.name}: its schema refers to one elsewhere, {error.ref}; include it"
         ) from error
     # An empty registry: whatever is called, no schema is ever fetched.
-    validator = _Validator(spec.parameters, registry=referencing.Registry())
+    validator = _Validator(_without_patterns(spec.parameters), registry=referencing.Registry())
     return Tool(spec, function, validator, _parts(spec.parameters))
+
+
+def _without_patterns(schema: Any) -> Any:
+    """The schema without regular expressions, which a server checks itself: there are some that
+    take ages, and all episodes of the process would wait."""
+    if isinstance(schema, list):
+        return [_without_patterns(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    left_out = {*PATTERNS, *(MORE if "patternProperties" in schema else ())}
+    named = ("properties", "$defs", "definitions", "dependentSchemas")
+    return {
+        key: {name: _without_patterns(part) for name, part in value.items()}
+        if key in named and isinstance(value, Mapping)
+        else _without_patterns(value)
+        for key, value in schema.items()
+        if key not in left_out
+    }
 
 
 def _parts(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

@@ -70,6 +70,11 @@ def leave() -> str:
     sys.exit(3)
 
 
+async def feign() -> str:
+    """Behave as if this call had been cancelled."""
+    raise asyncio.CancelledError
+
+
 def daemon(marker: str) -> str:
     """Start a process that leaves for a session of its own and outlives its parent."""
     code = f"import os, time; os.fork() and os._exit(0); os.setsid(); time.sleep(600)  # {marker}"
@@ -104,7 +109,7 @@ class Tools(ToolEnv):
     """All of them."""
 
     def __init__(self) -> None:
-        tools = [add, wait, meet, spin, freeze, die, mutiny, desertion, leave, daemon, shout]
+        tools = [add, wait, meet, spin, freeze, die, mutiny, desertion, leave, feign, daemon, shout]
         super().__init__(tools)
 
 

@@ -37,6 +37,8 @@ class HigherOrLower(Environment):
         self.step_count += 1
         if action.number > 1000:
             raise RuntimeError("no number is that large")
+        if action.number < 0:
+            return Hint(text="lower! " * 1_000_000)
         if action.number == self.number:
             return Hint(text="right", reward=1.0, done=True)
         return Hint(text="higher" if action.number < self.number else "lower", reward=0.0)

@@ -239,12 +239,28 @@ def test_two_calls_of_a_turn_are_one_at_a_limited_tool(limits: dict[str, int], a
     play(story, **limits)
 
 
-def test_in_threads_a_tool_that_asks_the_interpreter_to_end_is_a_fault() -> None:
+def test_a_call_that_is_never_made_takes_nobodys_place() -> None:
+    async def story(cells: Cells) -> None:
+        await cells.reset("slow", TASK)
+        await cells.reset("quick", TASK)
+        broken = ToolCall("meet", {}, error="no JSON")
+        slow = (ToolCall("wait", {"seconds": 0.4}), broken)
+        waiting = asyncio.create_task(cells.step("slow", Message("assistant", "", slow)))
+        await asyncio.sleep(0.05)
+        assert said(await cells.step("quick", call("meet"))) == ["alone"]
+        assert not waiting.done()
+        await waiting
+
+    play(story, meet=1)
+
+
+@pytest.mark.parametrize(("tool", "error"), [("leave", "SystemExit"), ("feign", "Cancelled")])
+def test_in_threads_a_tool_that_would_end_its_caller_is_a_fault(tool: str, error: str) -> None:
     async def main() -> None:
         episodes = ThreadEpisodes()
         await episodes.reset("e", TASK)
-        with pytest.raises(EnvFault, match="SystemExit"):
-            await episodes.step("e", call("leave"))
+        with pytest.raises(EnvFault, match=error):
+            await episodes.step("e", call(tool))
         await episodes.close("e")
 
     asyncio.run(main())

@@ -23,6 +23,7 @@ from launch.machine import free_port
 from tests.integration.mcp_private import SECRET
 
 SCRIPT = str(Path(__file__).with_name("mcp_tools.py"))
+BUSY = str(Path(__file__).with_name("mcp_busy.py"))
 PRIVATE = str(Path(__file__).with_name("mcp_private.py"))
 
 
@@ -33,6 +34,22 @@ def call(name: str, **arguments: Any) -> Message:
 def told(env: McpEnv, name: str, **arguments: Any) -> tuple[str, str]:
     [record] = env.step(call(name, **arguments)).calls
     return record.error, record.result
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every episode is closed, as those who play them do."""
+    made: list[McpEnv] = []
+    begin = McpEnv.__init__
+
+    def init(env: McpEnv) -> None:
+        begin(env)
+        made.append(env)
+
+    monkeypatch.setattr(McpEnv, "__init__", init)
+    yield
+    for env in made:
+        env.close()
 
 
 def played(task: Task) -> McpEnv:
@@ -137,6 +154,31 @@ def test_a_server_that_is_away_is_waited_for() -> None:
         with serving(SCRIPT, port):
             for episode in waiting:
                 assert told(episode.result(60), "divide", a=6, b=4) == ("", "1.5")
+
+
+def test_a_server_that_wants_fewer_requests_is_asked_again() -> None:
+    port = free_port("127.0.0.1")
+    task = load_mcp(url=f"http://127.0.0.1:{port}/mcp", size=1)[0]
+    calls = tuple(ToolCall("look", {"number": n}) for n in range(6))
+    with serving(BUSY, port):
+        env = once_it_is_up(task)
+        step = env.step(Message("assistant", "", calls))
+        assert [(c.error, c.result) for c in step.calls] == [("", str(n)) for n in range(6)]
+        assert env.step(Message("assistant", "", calls[:1])).calls[0].error == ""
+
+
+def test_a_server_that_says_nothing_keeps_nobody_from_another(
+    stdio: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envs.mcp_server.CONNECT_S", 8.0)
+    mute = load_mcp([sys.executable, "-c", "import time; time.sleep(600)"], size=1)[0]
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(McpEnv().reset, mute)
+        time.sleep(0.2)
+        assert told(played(stdio), "divide", a=6, b=4) == ("", "1.5")
+        assert not waiting.done()
+        with pytest.raises(ServerGone):
+            waiting.result()
 
 
 def test_a_server_that_was_started_again_between_two_calls(monkeypatch: pytest.MonkeyPatch) -> None:

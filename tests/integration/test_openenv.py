@@ -19,6 +19,7 @@ from envs.openenv_server import OpenEnv, OpenEnvFault, load_openenv, text_of
 from envs.types import Message, Step, Task, ToolCall
 from launch.machine import free_port
 
+TOO_MUCH = -1  # the number at which the server says more than is read
 SCRIPT = str(Path(__file__).with_name("openenv_games.py"))
 VERSION = "0.10.0"
 INSTALL_S = 400
@@ -118,6 +119,16 @@ def test_an_action_that_the_environment_breaks_at_is_told(guess: str) -> None:
     assert record.error == "refused"
     assert "no number is that large" in record.result
     assert act(env, "act", number=9).calls[0].error == ""
+    env.close()
+
+
+def test_an_answer_that_is_too_long_ends_the_episode_not_the_sample(guess: str) -> None:
+    env = OpenEnv()
+    env.reset(load_openenv(guess, size=1)[0])
+    step = act(env, "act", number=TOO_MUCH)
+    assert step.calls[0].error == "refused"
+    assert "too long" in step.messages[0].content
+    assert (step.done, step.reward) == (True, 0.0)
     env.close()
 
 

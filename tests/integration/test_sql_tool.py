@@ -108,6 +108,20 @@ def test_hostile_queries_get_an_error(tool: SqlTool, database: Path) -> None:
     assert tool.query("SELECT count(*) FROM fin") == "360"
 
 
+def test_what_takes_long_of_little_says_what_to_do(tool: SqlTool) -> None:
+    assert tool.query("SELECT trim('  a ')") == "a"
+    for name in ("trim", "ltrim", "rtrim"):
+        with pytest.raises(ValueError, match=r"one argument|not authorized"):
+            tool.query(f"SELECT {name}(company, 'abc') FROM fin")
+
+
+def test_names_of_tables_are_read_in_any_case(tool: SqlTool) -> None:
+    assert tool.query("SELECT count(*) FROM Fin") == "360"
+    for sql in ("SELECT count(*) FROM Answers", "SELECT gold FROM ANSWERS"):
+        with pytest.raises(ValueError, match=r"not authorized|prohibited"):
+            tool.query(sql)
+
+
 def test_the_attack_strings(tool: SqlTool, database: Path, assay_data: Path) -> None:
     path = assay_data.parent / "cases" / "attack_strings.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
