@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rewards.conclusions import concluded_letters, letter_with_remark
+
 LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _EDGES = " \t\r\n_*\"'`“”「」【】\u200b\ufeff"
 
@@ -104,7 +106,10 @@ _RULED_OUT = re.compile(
     r"(?:错误?的?|不正确|不对|有误|不符|排除)"
     r"|\b[A-H](?:(?:,| and) [A-H])* (?:is|are) (?:wrong|incorrect|false)\b"
 )
-_REASON = re.compile(r"。(?!$)|[,，]?\s*(?:\b(?:because|since)\b|因为)", re.IGNORECASE)
+_NEXT_OPTION = re.compile(r"[;；\n]\s*|,\s*(?=[A-H][.)] )")
+_REASON = re.compile(
+    r"。(?!$)|[,，]?\s*(?:\b(?:because|since|(?<=^[A-H] )as(?! well\b))\b|因为)", re.IGNORECASE
+)
 _REFUTED = re.compile(
     r"\s*(?:is\s+|are\s+)?(?:wrong|incorrect|untrue|invalid|ruled out|excluded|false$"
     r"|有误|错|误|不对|不正确|不选|排除|不符)",
@@ -165,6 +170,7 @@ def read_choices(text: str) -> frozenset[str]:
         return frozenset()
     text = _MATH.sub(r"\1\2", LATEX_TEXT.sub(r"\1", text))
     text = _BRACKETS.sub("", unicodedata.normalize("NFKC", text)).strip(_EDGES)
+    text = concluded_letters(text) or text
     if lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :].strip(_EDGES)
     if _LOWER.fullmatch(text):
@@ -172,13 +178,15 @@ def read_choices(text: str) -> frozenset[str]:
     if (match := _ONLY.match(text)) and _TAIL.fullmatch(text, match.end()):
         letters = re.findall("[A-H]", match[1])
         return frozenset(letters) if len(set(letters)) == len(letters) else frozenset()
-    if _HEDGE.search(text) or text.endswith("?"):
+    if _HEDGE.search(text) or text.endswith(("?", "吗", "呢", "么")):
         return frozenset()
+    if stated := letter_with_remark(text, _OTHER_OPTION):
+        return read_choices(stated)
     if reason := _REASON.search(text):  # "B because A is wrong", "B。因为A错误"
         others = _OTHER_OPTION.search(_RULED_OUT.sub("", text[reason.end() :]))
         return frozenset() if others else read_choices(text[: reason.start()])
     chosen = set()
-    for part in re.split(r"[;；\n]\s*", text):
+    for part in _NEXT_OPTION.split(text):
         option = _WITH_TEXT.fullmatch(part) or _BARE_WITH_TEXT.fullmatch(part)
         start = 3 if part.startswith("(") else 2
         if option is None or _OTHER_OPTION.search(part[start:]) or _is_refuted(part, start):

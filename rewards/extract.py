@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from rewards.conclusions import LETTERS
 from rewards.numbers import parse_quantity, states_another
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
@@ -24,11 +25,15 @@ _PHRASE = re.compile(
     r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*(?:is|are|was|=|:|：)"
     r"|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
     r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)"
-    r"|(?:(?<!错误)(?<!错误的)答案|正确选项)\s*(?:是|为|:|：|选择?)"
-    r"|答え(?:は|:|：)|(?:故|应|应该|因此|所以|本题)选择?[:：]?|####)[\s:：*\"'=]*",
-    re.IGNORECASE,
+    r"|(?:(?<!错误)(?<!错误的)答案|正确选项)[*】]*\s*(?:(?:应该?|应当)?[是为]|:|：|选择?)"
+    r"|(?:答え|(?<!不)正解)(?:は|:|：)|(?:故|应|应该|应当|因此|所以|本题|最终|我|(?:综上(?:所述)?|以上|可知|可见)[,，])选择?[:：]?"
+    rf"|(?:因此|所以|故|综上)[,，]?选项(?={LETTERS}正确[。.]?[ \t]*$)"
+    r"|^[ \t]*(?:[#*]{1,4}[ \t]*)?[【\[]?(?:最终|正确|参考|标准)?(?:答案|解?答)[】\]*]{0,3}"
+    rf"[ \t]*(?:\n|[:：]|(?<=[】\]])|(?=[【(]?{LETTERS}[】)]?[。.]?[ \t]*$))"
+    r"|####)[\s:：*\"'=]*",
+    re.IGNORECASE | re.MULTILINE,
 )
-_PHRASE_WORDS = ("answer", "option", "choice", "答案", "答え", "选", "####")
+_PHRASE_WORDS = ("answer", "option", "choice", "答", "正解", "选", "####")
 _RESTATED = re.compile(
     r"^(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:)|(?:最终)?答案\s*(?:是|为|:|：))\s*",
     re.IGNORECASE,
@@ -36,9 +41,12 @@ _RESTATED = re.compile(
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
 _DENIED = re.compile(
-    r"\b(?:not|never|nor|neither|hardly|wrong|incorrect|false|untrue|doubt|unlikely|previous|old|initial|rejected|mistaken|if|unless|whether)\b|n't\b"
+    r"\b(?:not|never|nor|neither|hardly|wrong|incorrect|false|untrue|doubt|unlikely|previous|old|initial|rejected|mistaken|(?<!at\s)least|worst|if|unless|whether)\b|n't\b"
     r"|(?:不是|并非|不对|错误|否认|ではな)",
     re.IGNORECASE,
+)
+_JUST_DENIED = re.compile(
+    r"(?:[不没别勿非]|是否|能否|难道|如果|假如|可能|也许|或许|不知道)(?:本题)?$"
 )
 _DENIES_STATEMENT = re.compile(
     r"(?:\b(?:not|never|false|untrue|nicht|kein|falsch\w*|pas|no)\b|n't\b)[^0-9,.;]{0,60}$",
@@ -229,6 +237,8 @@ def _is_denied(before: str) -> bool:
     """Whether the clause before an answer phrase takes it back: "it is false that the answer"."""
     start = max(before.rfind(mark) for mark in ".,;:\n。，") + 1
     clause = before[start:]
+    if _JUST_DENIED.search(clause):
+        return True
     return bool(_DENIED.search(clause)) and bool(_DENIED.search(_CLAUSE_BREAK.sub("", clause)))
 
 
