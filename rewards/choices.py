@@ -28,7 +28,30 @@ NO: tuple[str, ...] = (
 )
 NO += ("×", "✗", "✘")
 _VERDICT = re.compile(
-    rf"(?P<yes>{'|'.join(YES)})|(?P<no>{'|'.join(NO)})|(?P<letter>[yn]$)", re.IGNORECASE
+    rf"(?P<yes>{'|'.join(YES)}|yep|correct|affirmative)|(?P<letter>[yn]$)"
+    rf"|(?P<no>incorrect|untrue|nope|not (?:true|correct)|{'|'.join(NO)})",
+    re.IGNORECASE,
+)
+_STATEMENT = re.compile(
+    r"(?:the|this) (?:statement|claim|assertion)(?: is|:) |(?:it|that|this)(?: is|['’]s) "
+    r"|[该此]?(?:说法|陈述|表述|判断|命题|观点)(?:是(?!否)|为|:|：)?\s*",
+    re.IGNORECASE,
+)
+"""What is judged, in front of the verdict: "The statement is true.", 该说法正确."""
+_STATED = re.compile(
+    r"(?:true|correct|false|incorrect|untrue|not (?:true|correct)|(?:不?正确|错误?|不?对)的?)"
+    r"(?=$|[.,;!。、])",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"\s+(?:indeed\b|and\s|there\s+(?:is|are|was|were)\b|(?:the|its|their)\s"
+    r"|(?!unless|until|maybe|perhaps|possibly|probably|hardly|never|scarcely)[a-z]{5,20}\s+"
+    r"(?:increased|rose|grew|improved|decreased|declined|fell|dropped)\b)",
+    re.IGNORECASE,
+)
+"""What may follow "yes" without a comma; "no debt" is no verdict."""
+_CONFIRMS_NO = re.compile(
+    r"\b(?:the opposite (?:happened|occurred)|(?:quite|on) the contrary)\b", re.I
 )
 _FOLLOWS = re.compile(
     r"[.,;:!()\[\]{}\"'”’*`、。「」』】…~\\$-]|\s+(?:it|they|this|that|he|she|we|because|since|as)\b|\s+[-–—(]|\s*\n",
@@ -123,14 +146,18 @@ def read_yes_no(text: str) -> bool | None:
     """The verdict a text begins with: "No, not yes" -> False; "yes or no", "no change" -> None."""
     text = unicodedata.normalize("NFKC", LATEX_TEXT.sub(r"\1", text[:MAX_CHARS]))
     text = text.strip(_EDGES).lstrip("([$")
-    match = _VERDICT.match(text)
-    if match is None:
+    subject = _STATEMENT.match(text)
+    match = _VERDICT.match(text, subject.end() if subject else 0)
+    if match is None or (subject and not _STATED.match(text, subject.end())):
         return None
     said = _is_yes(match)
-    rest = text[match.end() :]
+    rest = text[match.end() :].removeprefix("的" if subject else "")
     if not rest:
         return said
-    if _FOLLOWS.match(rest) is None or _DOUBT.search(rest) or _OTHER_MARK[said].search(rest):
+    follows = _FOLLOWS.match(rest) or (match[0].lower() in ("yes", "yep") and _GOES_ON.match(rest))
+    if not said:
+        rest = _CONFIRMS_NO.sub("", rest)
+    if not follows or _DOUBT.search(rest) or _OTHER_MARK[said].search(rest):
         return None
     contrary = (_says(part) is (not said) for part in _CLAUSE.split(rest))
     return None if any(contrary) else said

@@ -64,7 +64,7 @@ _FALL_LABEL = re.compile(
     rf"(?:^|[,.;:，。；]|\b(?:the|an?|its|our|their)\b|'s\b)\s*"
     rf"(?:(?!(?:for|of|on|from|in|to|against|by|before|after|excluding)\b)[\w%&/-]{{1,30}}\s+){{0,4}}{FALL}"
     r"(?:\s+(?:in|of|for|from|on|per|attributable)\b[^.;:=]*)?\s*(?:is|was|are|were|equals|[:=≈])\s*$"
-    rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?\s*[为是:：=≈]\s*$",
+    rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?(?:收窄|扩大|缩小)?(?:大?约|达到?)?\s*[为是:：=≈至]\s*$",
     re.IGNORECASE,
 )
 _UNITS = "|".join(word for word in (*SCALES, *CURRENCIES) if word.isalpha() and len(word) > 2)

@@ -9,6 +9,7 @@ import pytest
 from rewards.numeric import Question, verify
 
 UNKNOWN = Question()
+YES_NO = Question(gold_type="yes_no")
 
 
 class Words(NamedTuple):
@@ -87,6 +88,45 @@ WORDS = (
         "B, 94 or C | B//C | "
         "B//c | B//Wrong. | B//Wait, (c) | B////Explanation: it could be C | "
         "B//A is also right | B（不选）",
+    ),
+    Words(
+        "Chinese and Japanese fall",
+        "-8.4%",
+        UNKNOWN,
+        "降幅为8.4% | 降幅8.4% | 跌幅达8.4% | 减幅约为8.4% | 同比降幅为8.4%。 | "
+        "因此，净利润降幅约为8.4% | 降幅收窄为8.4% | 8.4%（降幅） | 缩水8.4% | 8.4%低下した | "
+        "8.4%縮小",
+        "升幅为8.4% | 涨跌幅为8.4% | 增减幅为8.4% | 降幅不是8.4% | 降幅收窄8.4% | 跌幅小于8.4% | "
+        "増減率は8.4% | 8.4%悪化 | 下降到8.4%",
+    ),
+    Words(
+        "no fall",
+        "8.4%",
+        UNKNOWN,
+        "涨幅为8.4% | 8.4%上昇",
+        "降幅为8.4% | 降幅：8.4% | 跌幅为8.4% | 8.4%低下 | 8.4%悪化 | 8.4%落ち込んだ | "
+        "8.4%マイナス | 8.4%低い | 8.4ポイントの低下",
+    ),
+    Words(
+        "yes in a sentence",
+        "yes",
+        YES_NO,
+        "Correct. | The statement is true. | It is true. | 该说法是正确的。 | 判断：正确 | "
+        "Affirmative | Yep | Yes and the margin rose. | Yes there is | Yes revenue increased",
+        "Yes and no | Yes if revenue rose | Yes is not the answer | The statement is not true. | "
+        "The statement is true? | It is true that revenue rose | "
+        "The statement is true or false | The statement is partly true | 该说法不完全正确 | "
+        "该说法是否正确 | 说法正确的是B | Yes there is not | Corrected | "
+        "Yes the opposite happened | True and false",
+    ),
+    Words(
+        "no in a sentence",
+        "no",
+        YES_NO,
+        "The statement is false. | Incorrect | Not correct | 该说法错误。 | "
+        "No, the opposite happened: revenue fell.",
+        "No revenue increased | No debt | No and yes | The statement is not false | "
+        "说法错误的是A | Not correct, or correct",
     ),
 )
 
