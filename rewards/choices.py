@@ -205,7 +205,7 @@ def read_choices(text: str) -> frozenset[str]:
     if (match := _ONLY.match(text)) and _TAIL.fullmatch(text, match.end()):
         letters = re.findall("[A-H]", match[1])
         return frozenset(letters) if len(set(letters)) == len(letters) else frozenset()
-    if _HEDGE.search(text) or text.endswith(("?", "吗", "呢", "么")):
+    if _HEDGE.search(text) or text.endswith(("?", "吗", "呢", "么", "か")):
         return frozenset()
     if stated := letter_with_remark(text, _OTHER_OPTION):
         return read_choices(stated)

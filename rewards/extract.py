@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rewards.conclusions import LETTERS
 from rewards.numbers import parse_quantity, states_another
+from rewards.statements import stated_figure
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
 MAX_ANSWER_CHARS = 4000
@@ -30,7 +31,7 @@ _PHRASE = re.compile(
     rf"|(?:因此|所以|故|综上)[,，]?选项(?={LETTERS}正确[。.]?[ \t]*$)"
     r"|^[ \t]*(?:[#*]{1,4}[ \t]*)?[【\[]?(?:最终|正确|参考|标准)?(?:答案|解?答)[】\]*]{0,3}"
     rf"[ \t]*(?:\n|[:：]|(?<=[】\]])|(?=[【(]?{LETTERS}[】)]?[。.]?[ \t]*$))"
-    r"|####)[\s:：*\"'=]*",
+    r"|####)[\s:：*\"'=、「]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _PHRASE_WORDS = ("answer", "option", "choice", "答", "正解", "选", "####")
@@ -94,7 +95,7 @@ _CHANGE = re.compile(
 _HEDGE = re.compile(
     r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
     r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
-    r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん",
+    r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん|または|もしくは|あるいは|でしょう|だろう",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
@@ -199,6 +200,8 @@ def number_candidates(answer: Answer) -> Iterator[str]:
         ):
             return
         yield _with_sign(sentence, statement)
+    if stated := stated_figure(sentence):
+        yield stated
     if not _NEGATION.search(sentence) and (change := _CHANGE.search(sentence)):
         yield change[1]
 

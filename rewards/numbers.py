@@ -88,7 +88,7 @@ _TOKEN = re.compile(
 _LEAD_IN = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
     r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
-    r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|前年同?期?比|前期比)\s*",
+    r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|占比?|即|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
 _LINK = r"(?:\s+(?:of|was|is|amount(?:s|ed|ing)?\s+to)\s+|\s*[:=]\s*)"
@@ -97,7 +97,8 @@ _VERBAL_SIGN = re.compile(
     rf"(?:(?P<fall>{FALL})|increase|rise|gain|profit|growth|total|inflow){_LINK}"
     r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost)|increased|rose|grew|gained|up)"
     r"\s+(?:by\s+)?"
-    rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|上升|上涨|増加|上昇)"
+    rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|增幅|上升|上涨|[涨升]幅|涨"
+    r"|提[高升]|升高|増加|上昇)"
     r"(?:[总總]?[额額]|金额|幅度)?(?:[为是:=]|[达達]到?|は)?了?\s*"
     r"|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
     re.IGNORECASE,

@@ -44,6 +44,7 @@ from rewards.golds import (
 )
 from rewards.latex import NO_VERDICT, LatexChecker
 from rewards.numbers import Quantity, is_close, parse_quantity
+from rewards.statements import without_copula
 from rewards.units import units_differ
 from rollout.types import Score, StopReason, Trajectory
 
@@ -171,6 +172,8 @@ def verify(
     if truncated and answer.source not in (Source.BOXED, Source.TAG):
         return "truncated"
     verdict = _agrees(wanted, answer, question)
+    if not verdict and (plain := without_copula(answer.text)) != answer.text:
+        verdict = _agrees(wanted, answer._replace(text=plain), question)
     if isinstance(wanted, Expression) and latex and not verdict:
         return latex(wanted.latex, answer.text)
     return "unparseable" if verdict is None else "equal" if verdict else "different"

@@ -86,7 +86,7 @@ _CJK_DECREASED = frozenset(_DECREASES.split()) | frozenset(
 FILLERS = frozenset(("/", ",", "个", "個", "×", "了", "整", "です"))
 _NO_UNIT = (
     "approx approximately roughly about rounded only exactly total overall net gross ttm ytd"
-    " 左右 余额"
+    " 左右 余额 约 大约"
 )
 NO_UNIT = frozenset(_NO_UNIT.split())
 """Words after a number that say nothing of what it counts."""

@@ -1,0 +1,56 @@
+"""Chinese and Japanese sentences that state one number: 净利润同比下降8.4%, 売上高は94百万円."""
+
+from __future__ import annotations
+
+import re
+
+from rewards.remarks import bears_number, without_times
+from rewards.units import CJK_FALL
+
+MAX_CHARS = 160
+
+_COPULA = re.compile(r"[*」』\"”]{0,3}(?:です|でした|である|だった|だ)[。.]?$")
+_THUS = re.compile(
+    r"(?:因此|所以|因而|故|综上(?:所述)?|即|也就是说?|したがって|よって|ゆえに|つまり|すなわち|以上より)[,，、:：]?\s?"
+)
+_LINK = re.compile(
+    rf"(?P<fall>{CJK_FALL})"
+    r"|(?P<rise>增长|增加|增幅|上升|上涨|提高|提升|升高|涨幅|升幅|涨|盈利|増加|上昇)(?!率|跌)"
+    r"|占比?(?:[^0-9,，。]{1,12}的)?|达到?|[=＝]|は[、,]?"
+    r"|(?<=[率润入额額债本用益])[:：\s]{0,2}(?=[-−+▲△约約]?[0-9])"
+)
+"""What stands between the name of a figure and the figure."""
+_NO_SUBJECT = re.compile(
+    r"[没沒勿]|不(?!动产|動産|良|变)|未(?!分配|实现|来)|[绝而并]非|[无無](?!形|风险)|若|如果|假[如设]|预[计期]|目标"
+    r"|[超逾近约差除扣]|至[少多]|[低高少多大小]于|もし|ない|以外"
+)
+_FIGURE_FIRST = re.compile(r"[-−+▲△约約]?[0-9]")
+_RISE = re.compile("[增増升涨]|上昇")
+
+
+def without_copula(text: str) -> str:
+    """The text without a Japanese "is" at its end: "94百万円です。" -> "94百万円"."""
+    return text if text.isascii() else _COPULA.sub("", text)
+
+
+def stated_figure(sentence: str) -> str:
+    """What a Chinese or Japanese sentence states, with its verb where that gives the sign.
+
+    "" for a sentence that denies or supposes, and for one with another number before its verb.
+
+    Example: "净利润同比下降8.4%" -> "下降8.4%", "2023年毛利率达8.4%" -> "8.4%".
+    """
+    if sentence.isascii() or len(sentence) > MAX_CHARS:
+        return ""
+    text = without_copula(sentence.strip(" .。*\n"))
+    text = text[thus.end() :] if (thus := _THUS.match(text)) else text
+    link = _LINK.search(text)
+    if link is None or _FIGURE_FIRST.match(text):
+        return text if text != sentence else ""
+    if bears_number(without_times(text[: link.start()])):
+        return ""
+    if _NO_SUBJECT.search(text, 0, link.start()):
+        return ""
+    if link["fall"] and _RISE.search(text, link.end()):
+        return ""  # of a loss that rose
+    return text[link.start() if link["fall"] or link["rise"] else link.end() :]
