@@ -103,6 +103,7 @@ _VERBAL_SIGN = re.compile(
     r"|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
     re.IGNORECASE,
 )
+_CJK_RISE = re.compile("[增増升]|上昇")
 _WHEN = re.compile(
     r"(?<=[^\s])\s+(?:in|for|during|as of|at the end of)\s+(?:the\s+)?"
     r"(?:fiscal\s+)?(?:year\s+|fy\s*)?(?:19|20)[0-9]{2}$",
@@ -143,7 +144,7 @@ _SPELLINGS = {
 _SPELLING = re.compile(r"\b(?:per cent|per mille|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
 _CJK_REFUSED = re.compile(
     "[或不到吗呢来至和减減降跌亏損损非无無超多]|[十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]"
-    r"|悪化|恶化|マイナス|低[下いく]|縮小|落|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
+    r"|でしょう|だろう|かも|悪化|恶化|マイナス|低[下いく]|縮小|落|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
 )
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
@@ -223,6 +224,8 @@ def _tidy(text: str) -> tuple[str, bool]:
     if verbal:
         text = text[verbal.end() :]
         text = text[lead_in.end() :] if (lead_in := _LEAD_IN.match(text)) else text
+        if verbal["down"] and _CJK_RISE.search(text):
+            return "", False  # of a loss that rose
     text = _TO_ONE.sub("", _WHEN.sub("", text))
     text = _SPACED_POINT.sub(r"\1", text)
     text = _DOT_GROUPS.sub(lambda m: m[0].replace(".", ""), text)
@@ -237,8 +240,9 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
     """Read what follows the digits: scale, percent, currency, unit words, a closing remark."""
     scale, percent, num_words, position, names_unit = 1.0, False, 0, 0, True
     rest = _without_brackets(rest.rstrip())
+    word = ""
     while position < len(rest):
-        token = _TOKEN.match(rest, position)
+        token, before = _TOKEN.match(rest, position), word
         if token is None:
             return None
         word, position = token[1].lower(), token.end()
@@ -253,8 +257,10 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         elif word in SCALES and not percent and not num_words:
             scale *= SCALES[word]
         elif word in CURRENCIES:
-            if names_unit and unit in ("", "$", "¥", THING):
+            if names_unit and (unit in ("", "$", "¥", THING) or before == "元"):
                 unit = CURRENCIES[word]
+            elif names_unit and not word.isascii() and word != "元" and unit != CURRENCIES[word]:
+                return None
         elif is_decrease(word):
             number = -abs(number)
         elif not num_words and (compound := read_compound(word)) and not (percent or unit):

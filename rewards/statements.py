@@ -45,7 +45,7 @@ def stated_figure(sentence: str) -> str:
     text = without_copula(sentence.strip(" .。*\n"))
     text = text[thus.end() :] if (thus := _THUS.match(text)) else text
     link = _LINK.search(text)
-    if link is None or _FIGURE_FIRST.match(text):
+    if link is None or _FIGURE_FIRST.match(without_times(text)):
         return text if text != sentence else ""
     if bears_number(without_times(text[: link.start()])):
         return ""

@@ -41,10 +41,12 @@ CURRENCIES = {
     "rupiah": "IDR", "lira": "TRY", "kronor": "SEK", "btc": "BTC", "bitcoin": "BTC",
     "bitcoins": "BTC", "比特币": "BTC",
 }  # fmt: skip
+_NAMES = "|".join(sorted((w for w in CURRENCIES if w[1:] and not w.isascii()), key=len)[::-1])
 _CODES = "|".join(word for word in CURRENCIES if len(word) == 3 and word.isalpha())
 CURRENCY_MARK = (
     rf"(?:(?:us\s{{0,2}}|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
-    r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])|人民币)"
+    r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])"
+    rf"|{_NAMES})"
 )
 """How a currency is written before digits; a pattern, without regard to case."""
 _SIGNS = {"$": ("USD", "HKD", "AUD", "CAD", "SGD", "TWD", "NZD"), "¥": ("CNY", "JPY")}
