@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from rewards.conclusions import concluded_letters, letter_with_remark
+from rewards.statements import without_bullets
 
 LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _EDGES = " \t\r\n_*\"'`“”「」【】\u200b\ufeff"
@@ -197,6 +198,7 @@ def read_choices(text: str) -> frozenset[str]:
         return frozenset()
     text = _MATH.sub(r"\1\2", LATEX_TEXT.sub(r"\1", text))
     text = _BRACKETS.sub("", unicodedata.normalize("NFKC", text)).strip(_EDGES)
+    text = without_bullets(text)
     text = concluded_letters(text) or text
     if lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :].strip(_EDGES)

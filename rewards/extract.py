@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rewards.conclusions import LETTERS
 from rewards.numbers import parse_quantity, states_another
-from rewards.statements import stated_figure
+from rewards.statements import ITEM_LINES, stated_figure
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
 MAX_ANSWER_CHARS = 4000
@@ -163,7 +163,9 @@ def extract_answer(reply: str) -> Answer:
     if phrase := _last_phrase(window):
         if _is_denied(window[max(phrase.start() - 80, 0) : phrase.start()]):
             return Answer("", Source.NONE)
-        return _found(window[phrase.end() :].partition("\n")[0].rstrip("}"), Source.PHRASE)
+        items = ITEM_LINES.match(window, phrase.end()) if window[phrase.end() - 1] == "\n" else None
+        stated = items[0] if items else window[phrase.end() :].partition("\n")[0]
+        return _found(stated.rstrip("}"), Source.PHRASE)
     return _found(text if len(text) <= SHORT_REPLY_CHARS else "", Source.REPLY)
 
 

@@ -87,7 +87,7 @@ _TOKEN = re.compile(
 )
 _LEAD_IN = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
-    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
+    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴•]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
     r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|占比?|即|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
@@ -134,6 +134,10 @@ _A_FALL = re.compile(
 _ROUNDED = re.compile(r"(?:rounded\s+)?to\s+(?:the\s+)?nearest\s+[a-z]+", re.IGNORECASE)
 _SAYS_SAME = re.compile(r"\s*(?:i\.?e\.?|that is|exact(?:ly)?|rounded from|from)[,:]?\s+", re.I)
 _IS_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+_REFERENCE = re.compile(
+    r"(?<=[0-9]{2}|[a-z%][a-z%])\s{0,2}\[[1-9]\]$|\s?\((?:see )?(?:note|row|line)\s[0-9]{1,2}\)$",
+    re.I,
+)
 _SPELLINGS = {
     "per cent": "percent",
     "per mille": "‰",
@@ -217,6 +221,7 @@ def _tidy(text: str) -> tuple[str, bool]:
     if len(text) > 2 and text[0] + text[-1] in ("$$", "{}"):
         text = text[1:-1].strip("$ ")
     text = text[:-1] if text.endswith((".", "。", ",", ";")) else text
+    text = _REFERENCE.sub("", text) if text.endswith((")", "]")) else text
     text = _SPELLING.sub(lambda m: _SPELLINGS[m[0].lower()], text.rstrip())
     while lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :]

@@ -1,4 +1,7 @@
-"""Chinese and Japanese sentences that state one number: 净利润同比下降8.4%, 売上高は94百万円."""
+"""Sentences that state a number, a range or a day, and lists by lines.
+
+Chinese and Japanese ones state a number behind their verb: 净利润同比下降8.4%, 売上高は94百万円.
+"""
 
 from __future__ import annotations
 
@@ -54,3 +57,40 @@ def stated_figure(sentence: str) -> str:
     if link["fall"] and _RISE.search(text, link.end()):
         return ""  # of a loss that rose
     return text[link.start() if link["fall"] or link["rise"] else link.end() :]
+
+
+_ITEM = r"[ \t]*(?:[(]?[1-9][.)]|[-*•·])[ \t]+"
+_BULLET = re.compile(f"^{_ITEM}", re.MULTILINE)
+ITEM_LINES = re.compile(rf"(?:{_ITEM}\S[^\n]*(?:\n+|\Z)){{2,}}")
+"""Two lines or more that each begin with a bullet or a number."""
+_RANGES = re.compile(
+    r"(.*?)\brang(?:e|es|ed|ing)(?:\s(?:is|was|are))?\s((?:from|between)\s.+)", re.IGNORECASE
+)
+_ON_DAY = re.compile(r"(.*?)\bon\s(.+)", re.IGNORECASE)
+_UNLIKELY = re.compile(
+    r"\b(?:not|never|no|or|if|unless|may|might|could|would|should|wrong|incorrect|false|perhaps|maybe"
+    r"|probably|possibly|except|before|after)\b|n['’]t",
+    re.IGNORECASE,
+)
+
+
+def without_bullets(text: str) -> str:
+    """Lines without the bullets or numbers that all of them begin with: "- 4.1\\n- 4.6"."""
+    return _BULLET.sub("", text) if ITEM_LINES.fullmatch(text) else text
+
+
+def stated_range(sentence: str) -> str:
+    """The range of "Payment terms range from 30 to 90 days."; "" for other sentences."""
+    return _stated(_RANGES, sentence)
+
+
+def stated_day(sentence: str) -> str:
+    """The date of "It matures on June 20, 2023."; "" for other sentences."""
+    return _stated(_ON_DAY, sentence)
+
+
+def _stated(form: re.Pattern[str], sentence: str) -> str:
+    match = form.fullmatch(sentence.rstrip(" .")) if len(sentence) <= MAX_CHARS else None
+    if match is None or _UNLIKELY.search(sentence) or bears_number(match[1]):
+        return ""
+    return match[2]

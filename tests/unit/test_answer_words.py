@@ -193,6 +193,46 @@ WORDS = (
         "損失は45.5%です",
         "損失は45.5%増加した | 亏损增加45.5%",
     ),
+    Words(
+        "items by lines",
+        ["4.1", "4.6"],
+        Question(unit="million"),
+        "- 4.1//- 4.6 | • 4.1//• 4.6 | The answer is://- 4.1//- 4.6 | Answer://1. 4.1//2. 4.6",
+        "- 4.1//- 4.7 | - 4.1//- 4.6//- 4.7 | - 4.1//- not 4.6 | - 4.1 or 4.2//- 4.6 | "
+        "Answer://- 4.1//- 4.6//- 4.7",
+    ),
+    Words(
+        "options by lines",
+        "A;C",
+        UNKNOWN,
+        "- A//- C | 1. A//2. C | - A. rise//- C. fall",
+        "- A//- B//- C | - A//- not C | - A//- C//- or B",
+    ),
+    Words(
+        "range in a sentence",
+        ["30 to 90"],
+        UNKNOWN,
+        "Payment terms range from 30 to 90 days. | The range is between 30 and 90. | "
+        "在30至90之间 | [30, 90]",
+        "Terms do not range from 30 to 90 days | Terms may range from 30 to 90 days | "
+        "60 days; terms range from 30 to 90 days | Terms range from 30 to 90 or 120 days | "
+        "不在30至90之间 | [30, 90, 120]",
+    ),
+    Words(
+        "day in a sentence",
+        "June 20, 2023",
+        UNKNOWN,
+        "Tuesday, June 20, 2023 | It matures on June 20, 2023. | 2023年6月20日（星期二）",
+        "It was not founded on June 20, 2023. | It may close on June 20, 2023 | "
+        "Monday or Tuesday, June 20, 2023 | Opened on June 19, 2023 and closed on June 20, 2023",
+    ),
+    Words(
+        "reference",
+        "94",
+        Question(unit="million"),
+        "94 [1] | $94 million [1] | 94 (Note 5) | 94 (row 3) | • 94",
+        "94 [93] | 94 (93) | 94 (Note: 95) | 93 [94] | 94[0] | 94 [1] [2] or 95 | - 94//- 95",
+    ),
 )
 
 ROWS = [
