@@ -34,7 +34,8 @@ _PHRASE = re.compile(
     r"|####)[\s:：*\"'=、「]*",
     re.IGNORECASE | re.MULTILINE,
 )
-_PHRASE_WORDS = ("answer", "option", "choice", "答", "正解", "选", "####")
+_PHRASE_WORDS = ("answer", "option", "choice", "####")
+_CJK_PHRASE_WORDS = ("答", "正解", "选")
 _RESTATED = re.compile(
     r"^(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:)|(?:最终)?答案\s*(?:是|为|:|：))\s*",
     re.IGNORECASE,
@@ -242,7 +243,7 @@ def _is_denied(before: str) -> bool:
     """Whether the clause before an answer phrase takes it back: "it is false that the answer"."""
     start = max(before.rfind(mark) for mark in ".,;:\n。，") + 1
     clause = before[start:]
-    if _JUST_DENIED.search(clause):
+    if not clause.isascii() and _JUST_DENIED.search(clause):
         return True
     return bool(_DENIED.search(clause)) and bool(_DENIED.search(_CLAUSE_BREAK.sub("", clause)))
 
@@ -255,7 +256,8 @@ def _hedges(reply: str, start: int, box: int) -> bool:
 def _last_phrase(text: str) -> re.Match[str] | None:
     """The last answer phrase, looked for around the last of its words before anywhere else."""
     lower = text.lower()
-    word = max(lower.rfind(word) for word in _PHRASE_WORDS)
+    words = _PHRASE_WORDS if lower.isascii() else _PHRASE_WORDS + _CJK_PHRASE_WORDS
+    word = max(lower.rfind(word) for word in words)
     if word < 0:
         return None
     phrases = [*_PHRASE.finditer(text, max(word - 8, 0))] or [*_PHRASE.finditer(text)]
