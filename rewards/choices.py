@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rewards.conclusions import concluded_letters, letter_with_remark
+from rewards.statements import without_bullets
+
 LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _EDGES = " \t\r\n_*\"'`“”「」【】\u200b\ufeff"
 
@@ -26,7 +29,30 @@ NO: tuple[str, ...] = (
 )
 NO += ("×", "✗", "✘")
 _VERDICT = re.compile(
-    rf"(?P<yes>{'|'.join(YES)})|(?P<no>{'|'.join(NO)})|(?P<letter>[yn]$)", re.IGNORECASE
+    rf"(?P<yes>{'|'.join(YES)}|yep|correct|affirmative)|(?P<letter>[yn]$)"
+    rf"|(?P<no>incorrect|untrue|nope|not (?:true|correct)|{'|'.join(NO)})",
+    re.IGNORECASE,
+)
+_STATEMENT = re.compile(
+    r"(?:the|this) (?:statement|claim|assertion)(?: is|:) |(?:it|that|this)(?: is|['’]s) "
+    r"|[该此]?(?:说法|陈述|表述|判断|命题|观点)(?:是(?!否)|为|:|：)?\s*",
+    re.IGNORECASE,
+)
+"""What is judged, in front of the verdict: "The statement is true.", 该说法正确."""
+_STATED = re.compile(
+    r"(?:true|correct|false|incorrect|untrue|not (?:true|correct)|(?:不?正确|错误?|不?对)的?)"
+    r"(?=$|[.,;!。、])",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"\s+(?:indeed\b|and\s|there\s+(?:is|are|was|were)\b|(?:the|its|their)\s"
+    r"|(?!unless|until|maybe|perhaps|possibly|probably|hardly|never|scarcely)[a-z]{5,20}\s+"
+    r"(?:increased|rose|grew|improved|decreased|declined|fell|dropped)\b)",
+    re.IGNORECASE,
+)
+"""What may follow "yes" without a comma; "no debt" is no verdict."""
+_CONFIRMS_NO = re.compile(
+    r"\b(?:the opposite (?:happened|occurred)|(?:quite|on) the contrary)\b", re.I
 )
 _FOLLOWS = re.compile(
     r"[.,;:!()\[\]{}\"'”’*`、。「」』】…~\\$-]|\s+(?:it|they|this|that|he|she|we|because|since|as)\b|\s+[-–—(]|\s*\n",
@@ -104,7 +130,10 @@ _RULED_OUT = re.compile(
     r"(?:错误?的?|不正确|不对|有误|不符|排除)"
     r"|\b[A-H](?:(?:,| and) [A-H])* (?:is|are) (?:wrong|incorrect|false)\b"
 )
-_REASON = re.compile(r"。(?!$)|[,，]?\s*(?:\b(?:because|since)\b|因为)", re.IGNORECASE)
+_NEXT_OPTION = re.compile(r"[;；\n]\s*|,\s*(?=[A-H][.)] )")
+_REASON = re.compile(
+    r"。(?!$)|[,，]?\s*(?:\b(?:because|since|(?<=^[A-H] )as(?! well\b))\b|因为)", re.IGNORECASE
+)
 _REFUTED = re.compile(
     r"\s*(?:is\s+|are\s+)?(?:wrong|incorrect|untrue|invalid|ruled out|excluded|false$"
     r"|有误|错|误|不对|不正确|不选|排除|不符)",
@@ -118,14 +147,18 @@ def read_yes_no(text: str) -> bool | None:
     """The verdict a text begins with: "No, not yes" -> False; "yes or no", "no change" -> None."""
     text = unicodedata.normalize("NFKC", LATEX_TEXT.sub(r"\1", text[:MAX_CHARS]))
     text = text.strip(_EDGES).lstrip("([$")
-    match = _VERDICT.match(text)
-    if match is None:
+    subject = _STATEMENT.match(text)
+    match = _VERDICT.match(text, subject.end() if subject else 0)
+    if match is None or (subject and not _STATED.match(text, subject.end())):
         return None
     said = _is_yes(match)
-    rest = text[match.end() :]
+    rest = text[match.end() :].removeprefix("的" if subject else "")
     if not rest:
         return said
-    if _FOLLOWS.match(rest) is None or _DOUBT.search(rest) or _OTHER_MARK[said].search(rest):
+    follows = _FOLLOWS.match(rest) or (match[0].lower() in ("yes", "yep") and _GOES_ON.match(rest))
+    if not said:
+        rest = _CONFIRMS_NO.sub("", rest)
+    if not follows or _DOUBT.search(rest) or _OTHER_MARK[said].search(rest):
         return None
     contrary = (_says(part) is (not said) for part in _CLAUSE.split(rest))
     return None if any(contrary) else said
@@ -165,6 +198,8 @@ def read_choices(text: str) -> frozenset[str]:
         return frozenset()
     text = _MATH.sub(r"\1\2", LATEX_TEXT.sub(r"\1", text))
     text = _BRACKETS.sub("", unicodedata.normalize("NFKC", text)).strip(_EDGES)
+    text = without_bullets(text)
+    text = concluded_letters(text) or text
     if lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :].strip(_EDGES)
     if _LOWER.fullmatch(text):
@@ -172,13 +207,15 @@ def read_choices(text: str) -> frozenset[str]:
     if (match := _ONLY.match(text)) and _TAIL.fullmatch(text, match.end()):
         letters = re.findall("[A-H]", match[1])
         return frozenset(letters) if len(set(letters)) == len(letters) else frozenset()
-    if _HEDGE.search(text) or text.endswith("?"):
+    if _HEDGE.search(text) or text.endswith(("?", "吗", "呢", "么", "か")):
         return frozenset()
+    if stated := letter_with_remark(text, _OTHER_OPTION):
+        return read_choices(stated)
     if reason := _REASON.search(text):  # "B because A is wrong", "B。因为A错误"
         others = _OTHER_OPTION.search(_RULED_OUT.sub("", text[reason.end() :]))
         return frozenset() if others else read_choices(text[: reason.start()])
     chosen = set()
-    for part in re.split(r"[;；\n]\s*", text):
+    for part in _NEXT_OPTION.split(text):
         option = _WITH_TEXT.fullmatch(part) or _BARE_WITH_TEXT.fullmatch(part)
         start = 3 if part.startswith("(") else 2
         if option is None or _OTHER_OPTION.search(part[start:]) or _is_refuted(part, start):

@@ -43,6 +43,10 @@ _FORMS = tuple(
 _LEAD_IN = re.compile(
     r"(?:as\s+(?:of|at)|dated|on|at|截至|截止|于)\s*(?=[a-z0-9二])(?:the\s+)?", re.IGNORECASE
 )
+_WEEKDAY = re.compile(
+    r"^(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s|\s?\((?:星期|周|礼拜)[一二三四五六日天]\)$",
+    re.IGNORECASE,
+)
 _CJK_PART = re.compile("[零〇一二三四五六七八九十]+(?=[年月日号])")
 _DASHES = str.maketrans("−–‐‑", "----")
 MAX_CHARS = 40
@@ -53,6 +57,7 @@ def read_day(text: str) -> Day | None:
     text = LATEX_TEXT.sub(r"\1", text[: 2 * MAX_CHARS])
     text = unicodedata.normalize("NFKC", text).translate(_DASHES).strip(" \t\n*`\"'.。,，")
     text = _LEAD_IN.sub("", text, count=1) if _LEAD_IN.match(text) else text
+    text = _WEEKDAY.sub("", text, count=1)
     if not 6 <= len(text) <= MAX_CHARS:
         return None
     text = _CJK_PART.sub(lambda m: to_ascii(m[0]), text)

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from rewards.conclusions import LETTERS
 from rewards.numbers import parse_quantity, states_another
+from rewards.statements import ITEM_LINES, stated_figure
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
 MAX_ANSWER_CHARS = 4000
@@ -24,11 +26,16 @@ _PHRASE = re.compile(
     r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*(?:is|are|was|=|:|：)"
     r"|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
     r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)"
-    r"|(?:(?<!错误)(?<!错误的)答案|正确选项)\s*(?:是|为|:|：|选择?)"
-    r"|答え(?:は|:|：)|(?:故|应|应该|因此|所以|本题)选择?[:：]?|####)[\s:：*\"'=]*",
-    re.IGNORECASE,
+    r"|(?:(?<!错误)(?<!错误的)答案|正确选项)[*】]*\s*(?:(?:应该?|应当)?[是为]|:|：|选择?)"
+    r"|(?:答え|(?<!不)正解)(?:は|:|：)|(?:故|应|应该|应当|因此|所以|本题|最终|我|(?:综上(?:所述)?|以上|可知|可见)[,，])选择?[:：]?"
+    rf"|(?:因此|所以|故|综上)[,，]?选项(?={LETTERS}正确[。.]?[ \t]*$)"
+    r"|^[ \t]*(?:[#*]{1,4}[ \t]*)?[【\[]?(?:最终|正确|参考|标准)?(?:答案|解?答)[】\]*]{0,3}"
+    rf"[ \t]*(?:\n|[:：]|(?<=[】\]])|(?=[【(]?{LETTERS}[】)]?[。.]?[ \t]*$))"
+    r"|####)[\s:：*\"'=、「]*",
+    re.IGNORECASE | re.MULTILINE,
 )
-_PHRASE_WORDS = ("answer", "option", "choice", "答案", "答え", "选", "####")
+_PHRASE_WORDS = ("answer", "option", "choice", "####")
+_CJK_PHRASE_WORDS = ("答", "正解", "选")
 _RESTATED = re.compile(
     r"^(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:)|(?:最终)?答案\s*(?:是|为|:|：))\s*",
     re.IGNORECASE,
@@ -36,9 +43,12 @@ _RESTATED = re.compile(
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
 _DENIED = re.compile(
-    r"\b(?:not|never|nor|neither|hardly|wrong|incorrect|false|untrue|doubt|unlikely|previous|old|initial|rejected|mistaken|if|unless|whether)\b|n't\b"
+    r"\b(?:not|never|nor|neither|hardly|wrong|incorrect|false|untrue|doubt|unlikely|previous|old|initial|rejected|mistaken|(?<!at\s)least|worst|if|unless|whether)\b|n't\b"
     r"|(?:不是|并非|不对|错误|否认|ではな)",
     re.IGNORECASE,
+)
+_JUST_DENIED = re.compile(
+    r"(?:[不没别勿非]|是否|能否|难道|如果|假如|可能|也许|或许|不知道)(?:本题)?$"
 )
 _DENIES_STATEMENT = re.compile(
     r"(?:\b(?:not|never|false|untrue|nicht|kein|falsch\w*|pas|no)\b|n't\b)[^0-9,.;]{0,60}$",
@@ -56,7 +66,7 @@ _FALL_LABEL = re.compile(
     rf"(?:^|[,.;:，。；]|\b(?:the|an?|its|our|their)\b|'s\b)\s*"
     rf"(?:(?!(?:for|of|on|from|in|to|against|by|before|after|excluding)\b)[\w%&/-]{{1,30}}\s+){{0,4}}{FALL}"
     r"(?:\s+(?:in|of|for|from|on|per|attributable)\b[^.;:=]*)?\s*(?:is|was|are|were|equals|[:=≈])\s*$"
-    rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?\s*[为是:：=≈]\s*$",
+    rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?(?:收窄|扩大|缩小)?(?:大?约|达到?)?\s*[为是:：=≈至]\s*$",
     re.IGNORECASE,
 )
 _UNITS = "|".join(word for word in (*SCALES, *CURRENCIES) if word.isalpha() and len(word) > 2)
@@ -86,7 +96,7 @@ _CHANGE = re.compile(
 _HEDGE = re.compile(
     r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
     r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
-    r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん",
+    r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん|または|もしくは|あるいは|でしょう|だろう",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
@@ -154,7 +164,9 @@ def extract_answer(reply: str) -> Answer:
     if phrase := _last_phrase(window):
         if _is_denied(window[max(phrase.start() - 80, 0) : phrase.start()]):
             return Answer("", Source.NONE)
-        return _found(window[phrase.end() :].partition("\n")[0].rstrip("}"), Source.PHRASE)
+        items = ITEM_LINES.match(window, phrase.end()) if window[phrase.end() - 1] == "\n" else None
+        stated = items[0] if items else window[phrase.end() :].partition("\n")[0]
+        return _found(stated.rstrip("}"), Source.PHRASE)
     return _found(text if len(text) <= SHORT_REPLY_CHARS else "", Source.REPLY)
 
 
@@ -191,6 +203,8 @@ def number_candidates(answer: Answer) -> Iterator[str]:
         ):
             return
         yield _with_sign(sentence, statement)
+    if stated := stated_figure(sentence):
+        yield stated
     if not _NEGATION.search(sentence) and (change := _CHANGE.search(sentence)):
         yield change[1]
 
@@ -229,6 +243,8 @@ def _is_denied(before: str) -> bool:
     """Whether the clause before an answer phrase takes it back: "it is false that the answer"."""
     start = max(before.rfind(mark) for mark in ".,;:\n。，") + 1
     clause = before[start:]
+    if not clause.isascii() and _JUST_DENIED.search(clause):
+        return True
     return bool(_DENIED.search(clause)) and bool(_DENIED.search(_CLAUSE_BREAK.sub("", clause)))
 
 
@@ -240,7 +256,8 @@ def _hedges(reply: str, start: int, box: int) -> bool:
 def _last_phrase(text: str) -> re.Match[str] | None:
     """The last answer phrase, looked for around the last of its words before anywhere else."""
     lower = text.lower()
-    word = max(lower.rfind(word) for word in _PHRASE_WORDS)
+    words = _PHRASE_WORDS if lower.isascii() else _PHRASE_WORDS + _CJK_PHRASE_WORDS
+    word = max(lower.rfind(word) for word in words)
     if word < 0:
         return None
     phrases = [*_PHRASE.finditer(text, max(word - 8, 0))] or [*_PHRASE.finditer(text)]

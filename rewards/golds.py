@@ -77,6 +77,9 @@ _RANGE = re.compile(
     r"\s*(.+)",
     re.IGNORECASE,
 )
+_BETWEEN = re.compile(
+    r"\[([^,\[\]]+),\s+([^,\[\]]+)\]|(?:在|介于)(.+?)(?:至|到|和|与|-|–|~)(.+?)之间"
+)
 _PUNCTUATION = re.compile(r"[^\w\s%$€£¥.+<>≤≥≠±↑↓△▲▽▼-]|\.(?![0-9])|(?<![\w])-(?![0-9])|_")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _SPELLED_SIGNS = (("<=", "≤"), (">=", "≥"), ("≦", "≤"), ("≧", "≥"), ("+/-", "±"), ("!=", "≠"))
@@ -152,10 +155,14 @@ def _read_number(text: str) -> Number | None:
 def read_range(text: str) -> Range | None:
     """Two numbers with "to" or a dash between them; a unit after the second alone is of both."""
     text = LATEX_TEXT.sub(r"\1", text[: MAX_RANGE_CHARS + 1]).strip()
-    match = _RANGE.fullmatch(text) if len(text) <= MAX_RANGE_CHARS else None
+    if len(text) > MAX_RANGE_CHARS:
+        return None
+    text = text.replace("--", "–")
+    match = _BETWEEN.fullmatch(text) or _RANGE.fullmatch(text)
     if match is None:
         return None
-    low, high = parse_quantity(match[1] or match[2]), parse_quantity(match[3])
+    first, second = (end for end in match.groups() if end)
+    low, high = parse_quantity(first), parse_quantity(second)
     if low is None or high is None:
         return None
     if low.scale == 1.0 and not low.unit:

@@ -87,8 +87,8 @@ _TOKEN = re.compile(
 )
 _LEAD_IN = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
-    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
-    r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|前年同?期?比|前期比)\s*",
+    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴•]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
+    r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|占比?|即|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
 _LINK = r"(?:\s+(?:of|was|is|amount(?:s|ed|ing)?\s+to)\s+|\s*[:=]\s*)"
@@ -97,11 +97,13 @@ _VERBAL_SIGN = re.compile(
     rf"(?:(?P<fall>{FALL})|increase|rise|gain|profit|growth|total|inflow){_LINK}"
     r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost)|increased|rose|grew|gained|up)"
     r"\s+(?:by\s+)?"
-    rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|上升|上涨|増加|上昇)"
+    rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|增幅|上升|上涨|[涨升]幅|涨"
+    r"|提[高升]|升高|増加|上昇)"
     r"(?:[总總]?[额額]|金额|幅度)?(?:[为是:=]|[达達]到?|は)?了?\s*"
     r"|(?P<minus>minus\s+|negative\s+|[负負]的?|マイナス)",
     re.IGNORECASE,
 )
+_CJK_RISE = re.compile("[增増升]|上昇")
 _WHEN = re.compile(
     r"(?<=[^\s])\s+(?:in|for|during|as of|at the end of)\s+(?:the\s+)?"
     r"(?:fiscal\s+)?(?:year\s+|fy\s*)?(?:19|20)[0-9]{2}$",
@@ -132,6 +134,10 @@ _A_FALL = re.compile(
 _ROUNDED = re.compile(r"(?:rounded\s+)?to\s+(?:the\s+)?nearest\s+[a-z]+", re.IGNORECASE)
 _SAYS_SAME = re.compile(r"\s*(?:i\.?e\.?|that is|exact(?:ly)?|rounded from|from)[,:]?\s+", re.I)
 _IS_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+_REFERENCE = re.compile(
+    r"(?<=[0-9]{2}|[a-z%][a-z%])\s{0,2}\[[1-9]\]$|\s?\((?:see )?(?:note|row|line)\s[0-9]{1,2}\)$",
+    re.I,
+)
 _SPELLINGS = {
     "per cent": "percent",
     "per mille": "‰",
@@ -142,7 +148,7 @@ _SPELLINGS = {
 _SPELLING = re.compile(r"\b(?:per cent|per mille|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
 _CJK_REFUSED = re.compile(
     "[或不到吗呢来至和减減降跌亏損损非无無超多]|[十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]"
-    r"|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
+    r"|でしょう|だろう|かも|悪化|恶化|マイナス|低[下いく]|縮小|落|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
 )
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
@@ -215,6 +221,7 @@ def _tidy(text: str) -> tuple[str, bool]:
     if len(text) > 2 and text[0] + text[-1] in ("$$", "{}"):
         text = text[1:-1].strip("$ ")
     text = text[:-1] if text.endswith((".", "。", ",", ";")) else text
+    text = _REFERENCE.sub("", text) if text.endswith((")", "]")) else text
     text = _SPELLING.sub(lambda m: _SPELLINGS[m[0].lower()], text.rstrip())
     while lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :]
@@ -222,6 +229,8 @@ def _tidy(text: str) -> tuple[str, bool]:
     if verbal:
         text = text[verbal.end() :]
         text = text[lead_in.end() :] if (lead_in := _LEAD_IN.match(text)) else text
+        if verbal["down"] and _CJK_RISE.search(text):
+            return "", False  # of a loss that rose
     text = _TO_ONE.sub("", _WHEN.sub("", text))
     text = _SPACED_POINT.sub(r"\1", text)
     text = _DOT_GROUPS.sub(lambda m: m[0].replace(".", ""), text)
@@ -236,8 +245,9 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
     """Read what follows the digits: scale, percent, currency, unit words, a closing remark."""
     scale, percent, num_words, position, names_unit = 1.0, False, 0, 0, True
     rest = _without_brackets(rest.rstrip())
+    word = ""
     while position < len(rest):
-        token = _TOKEN.match(rest, position)
+        token, before = _TOKEN.match(rest, position), word
         if token is None:
             return None
         word, position = token[1].lower(), token.end()
@@ -252,8 +262,10 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         elif word in SCALES and not percent and not num_words:
             scale *= SCALES[word]
         elif word in CURRENCIES:
-            if names_unit and unit in ("", "$", "¥", THING):
+            if names_unit and (unit in ("", "$", "¥", THING) or before == "元"):
                 unit = CURRENCIES[word]
+            elif names_unit and not word.isascii() and word != "元" and unit != CURRENCIES[word]:
+                return None
         elif is_decrease(word):
             number = -abs(number)
         elif not num_words and (compound := read_compound(word)) and not (percent or unit):

@@ -44,6 +44,7 @@ from rewards.golds import (
 )
 from rewards.latex import NO_VERDICT, LatexChecker
 from rewards.numbers import Quantity, is_close, parse_quantity
+from rewards.statements import stated_day, stated_range, without_bullets, without_copula
 from rewards.units import units_differ
 from rollout.types import Score, StopReason, Trajectory
 
@@ -171,6 +172,8 @@ def verify(
     if truncated and answer.source not in (Source.BOXED, Source.TAG):
         return "truncated"
     verdict = _agrees(wanted, answer, question)
+    if not verdict and (plain := without_copula(answer.text)) != answer.text:
+        verdict = _agrees(wanted, answer._replace(text=plain), question)
     if isinstance(wanted, Expression) and latex and not verdict:
         return latex(wanted.latex, answer.text)
     return "unparseable" if verdict is None else "equal" if verdict else "different"
@@ -207,11 +210,13 @@ def _agrees(gold: Gold, answer: Answer, question: Question) -> bool | None:
             chosen = read_choices(answer.text)
             return chosen == letters if chosen else None
         case Range():
-            spans = (read_range(text) for text in number_candidates(answer))
+            texts = (*number_candidates(answer), stated_range(answer.text))
+            spans = (read_range(text) for text in texts)
             span = next((s for s in spans if s), None)
             return None if span is None else _range_agrees(gold, span)
         case Day():
-            days = (read_day(text) for text in number_candidates(answer))
+            texts = (*number_candidates(answer), stated_day(answer.text))
+            days = (read_day(text) for text in texts)
             day = next((d for d in days if d), None)
             return None if day is None else day == gold
         case Text(normal):
@@ -282,7 +287,7 @@ def _items_agree(
     """Every gold met by exactly one part of the answer and no part left over."""
     for text in list_candidates(answer):
         text = _RESPECTIVELY.sub("", LATEX_TEXT.sub(r"\1", text).replace("{,}", ","))
-        text = _NUMBERING.sub("", text) if "\n" in text else text
+        text = _NUMBERING.sub("", without_bullets(text)) if "\n" in text else text
         text = inner[1] if (inner := _IN_BRACKETS.fullmatch(text)) else text
         for separator in (_STRONG_SPLIT, _WEAK_SPLIT):
             split = (part.strip("\"'") for part in separator.split(text.strip(" .;[]。")))

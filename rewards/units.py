@@ -41,10 +41,12 @@ CURRENCIES = {
     "rupiah": "IDR", "lira": "TRY", "kronor": "SEK", "btc": "BTC", "bitcoin": "BTC",
     "bitcoins": "BTC", "比特币": "BTC",
 }  # fmt: skip
+_NAMES = "|".join(sorted((w for w in CURRENCIES if w[1:] and not w.isascii()), key=len)[::-1])
 _CODES = "|".join(word for word in CURRENCIES if len(word) == 3 and word.isalpha())
 CURRENCY_MARK = (
     rf"(?:(?:us\s{{0,2}}|hk|nt|nz|[acsr])?\$|[€£¥₹₩₽฿]|(?:{_CODES})(?![a-z])"
-    r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])|人民币)"
+    r"|rm(?=\s?[0-9])|rs\.?(?=\s?[0-9])"
+    rf"|{_NAMES})"
 )
 """How a currency is written before digits; a pattern, without regard to case."""
 _SIGNS = {"$": ("USD", "HKD", "AUD", "CAD", "SGD", "TWD", "NZD"), "¥": ("CNY", "JPY")}
@@ -69,21 +71,24 @@ FALL = (
     r"(?:e?s)?"
 )
 """A noun that turns the sign: "a loss of 94" is -94. A pattern, for use without regard to case."""
-CJK_FALL = "下降|减少|減少|下跌|下滑|降低|净?亏损?|跌|赤字|净?流出|減|减值|純?損失"
+CJK_FALL = (
+    "(?<![增涨升])[降跌减減]幅|下降|减少|減少|下跌|下滑|降低|净?亏损?|(?<!涨)跌(?!幅)|赤字|净?流出|(?<!増)減(?![価幅])|减值|純?損失"
+    "|回落|缩水|萎缩|下挫|低下|下落|縮小|落ち込み"
+)
 _DECREASES = "lower down lost reduced decreased declined dropped fell negative 减 负 亏"
 _CJK_DECREASES = "减少 下降 下跌 下滑 降低 亏损 净亏损 流出 净流出"
-_JAPANESE_DECREASES = "減 減少 低下 下落 赤字 損失 ダウン"
+_JAPANESE_DECREASES = "減 減少 低下 下落 縮小 落ち込み 落ち込んだ 低い マイナス 赤字 損失 ダウン"
 _DECREASED = re.compile(FALL)
 _CJK_DECREASED = frozenset(_DECREASES.split()) | frozenset(
     f"{particle}{word}{verb}"
     for word in (*_CJK_DECREASES.split(), *_JAPANESE_DECREASES.split())
-    for particle in ("", "の", "的")
+    for particle in ("", "の", "的", "ポイント", "ポイントの")
     for verb in ("", "した", "しました", "です")
 )
 FILLERS = frozenset(("/", ",", "个", "個", "×", "了", "整", "です"))
 _NO_UNIT = (
     "approx approximately roughly about rounded only exactly total overall net gross ttm ytd"
-    " 左右 余额"
+    " 左右 余额 约 大约"
 )
 NO_UNIT = frozenset(_NO_UNIT.split())
 """Words after a number that say nothing of what it counts."""
