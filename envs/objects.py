@@ -7,7 +7,6 @@ one, is the environment's reward. What a method raises is told to the policy, as
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -18,7 +17,7 @@ from configs.registry import resolve
 from envs.datasets import HELD_OUT_SHARE
 from envs.played import ASK, PlayedTasks, rows_or_numbers, with_observation
 from envs.tool_schema import Tool, make_tool, tool_of
-from envs.tools import ToolEnv
+from envs.tools import EpisodeLoop, ToolEnv
 from envs.types import Message, Step, Task
 
 RESERVED = ("reset", "get_reward", "close")
@@ -48,7 +47,7 @@ class ObjectEnv:
     def __init__(self) -> None:
         self._tools: ToolEnv
         self._object: Any = None
-        self._runner = asyncio.Runner()
+        self._loop = EpisodeLoop()
 
     def reset(self, task: Task) -> Step:
         self._object = resolve(task.metadata["settings"]["factory"], {}, f"task {task.id}")()
@@ -56,7 +55,7 @@ class ObjectEnv:
         said = self._called(methods["reset"], _accepted(methods["reset"], _row(task)))
         reward = methods.get("get_reward")
         score = (lambda: float(self._called(reward))) if reward else None
-        self._tools = ToolEnv(tools_of(self._object), score=score, runner=self._runner)
+        self._tools = ToolEnv(tools_of(self._object), score=score, loop=self._loop)
         return with_observation(self._tools.reset(task), said if isinstance(said, str) else "")
 
     def step(self, reply: Message) -> Step:
@@ -67,14 +66,14 @@ class ObjectEnv:
             if close := dict(_methods(self._object)).get("close"):
                 self._called(close)
         finally:
-            self._runner.close()
+            self._loop.close()
 
     def _called(
         self, method: Callable[..., Any], arguments: Mapping[str, Any] | None = None
     ) -> Any:
         """What a method returns; one that is a coroutine is waited for."""
         result = method(**(arguments or {}))
-        return self._runner.run(result) if inspect.iscoroutine(result) else result
+        return self._loop.run(result) if inspect.iscoroutine(result) else result
 
 
 def tools_of(made: Any) -> list[Tool]:

@@ -14,13 +14,16 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from envs.tool_schema import Tool, tool_of
 from envs.types import CallRecord, Env, Message, Step, Task, ToolCall
+
+T = TypeVar("T")
 
 
 class CallError(StrEnum):
@@ -69,6 +72,26 @@ class Limits:
     argument_depth: int = 8
 
 
+class EpisodeLoop:
+    """The event loop of an episode's coroutines, made when it is first needed. Where nobody closes
+    it, it ends with whoever holds it."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._is_new = True
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Wait for a coroutine, in whichever thread calls."""
+        if self._is_new:
+            weakref.finalize(self, self._runner.get_loop().close)
+            self._is_new = False
+        return self._runner.run(coroutine)
+
+    def close(self) -> None:
+        """Cancel what is still under way."""
+        self._runner.close()
+
+
 class ToolEnv:
     """One episode of a policy that may call tools (an `Env`).
 
@@ -78,7 +101,7 @@ class ToolEnv:
 
     Functions are called one after another. Coroutine functions (`async def`) that follow each other
     in a turn are waited for together: one may begin before another has ended. All of an episode's
-    run in one event loop, `runner`, so that what they keep open stays theirs.
+    run in one event `loop`, so that what they keep open stays theirs.
 
     A tool's ValueError, ArithmeticError, LookupError, TimeoutError and `ToolUnavailable` become
     answers. Any other exception is a fault of the tool and is raised: no verdict may rest on it.
@@ -92,7 +115,7 @@ class ToolEnv:
         limits: Limits | None = None,
         score: Callable[[], float] | None = None,
         close: Callable[[], None] | None = None,
-        runner: asyncio.Runner | None = None,
+        loop: EpisodeLoop | None = None,
     ) -> None:
         made = [tool if isinstance(tool, Tool) else tool_of(tool) for tool in tools]
         self._tools = {tool.spec.name: tool for tool in made}
@@ -101,7 +124,7 @@ class ToolEnv:
             raise ValueError(f"two tools share a name: {', '.join(names)}; rename one of them")
         self._limits = limits or Limits()
         self._score, self._close = score, close
-        self._runner = runner or asyncio.Runner()
+        self._loop = loop or EpisodeLoop()
         self._num_calls = 0
         self._turn_s = self._episode_s = 0.0  # that tools have taken
 
@@ -136,7 +159,7 @@ class ToolEnv:
             if self._close:
                 self._close()
         finally:
-            self._runner.close()
+            self._loop.close()
 
     def _answers(self, calls: Sequence[ToolCall]) -> list[CallRecord]:
         records: list[CallRecord] = []
@@ -145,7 +168,7 @@ class ToolEnv:
             if len(batch) == 1:
                 records.append(self._answer(batch[0]))
             else:
-                records += self._runner.run(self._answer_together(batch))
+                records += self._loop.run(self._answer_together(batch))
             seconds = time.perf_counter() - started
             self._turn_s += seconds
             self._episode_s += seconds
@@ -172,7 +195,7 @@ class ToolEnv:
         try:
             result = self._tools[call.name].function(**call.arguments)
             # Episodes are played in threads, so a tool may be a coroutine function, too.
-            text = as_text(self._runner.run(result) if inspect.iscoroutine(result) else result)
+            text = as_text(self._loop.run(result) if inspect.iscoroutine(result) else result)
         except Exception as error:
             return self._record(call, *_answer_to(error), started)
         return self._record(call, None, text, started)
