@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+from rewards.typography import plain
+
 _EDGES = " \t\r\n_*\"'`“”「」【】\u200b\ufeff"
 
 # In each alternation longer words stand before their beginnings.
@@ -116,7 +117,7 @@ MAX_CHARS = 400
 
 def read_yes_no(text: str) -> bool | None:
     """The verdict a text begins with: "No, not yes" -> False; "yes or no", "no change" -> None."""
-    text = unicodedata.normalize("NFKC", LATEX_TEXT.sub(r"\1", text[:MAX_CHARS]))
+    text = unicodedata.normalize("NFKC", plain(text[:MAX_CHARS]))
     text = text.strip(_EDGES).lstrip("([$")
     match = _VERDICT.match(text)
     if match is None:
@@ -163,7 +164,7 @@ def read_choices(text: str) -> frozenset[str]:
     """
     if len(text) > MAX_CHARS:
         return frozenset()
-    text = _MATH.sub(r"\1\2", LATEX_TEXT.sub(r"\1", text))
+    text = _MATH.sub(r"\1\2", plain(text))
     text = _BRACKETS.sub("", unicodedata.normalize("NFKC", text)).strip(_EDGES)
     if lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :].strip(_EDGES)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from rewards.boxes import find_box, read_box
 from rewards.numbers import parse_quantity, states_another
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
@@ -18,7 +19,6 @@ MAX_SIDES = 8
 """Longest chain of equations, "5829 - 5735 = 94", that is followed."""
 _PHRASE_WINDOW = 1000  # an answer phrase is searched in the end of a reply only
 
-_BRACE = re.compile(r"[{}]")
 _TAGS = (("<answer>", "</answer>"), ("<ANSWER>", "</ANSWER>"), ("<Answer>", "</Answer>"))
 _PHRASE = re.compile(
     r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*(?:is|are|was|=|:|：)"
@@ -90,21 +90,6 @@ _HEDGE = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
-_SPACE = r"(?:[ \t~$]|\\[,;:! )\]]|\\(?:text|textrm|mathrm|mbox)[ \t]*\{|[(（}]){0,8}"
-_SCALE_BEHIND = (
-    r"[%％‰]|百分点|[百千万亿萬億兆]+(?!分)"
-    r"|(?:per[ -]?cent(?:age points?)?|basis points?|bps|bn|mn"
-    rf"|{'|'.join(word for word in SCALES if word.isascii() and len(word) > 5)})(?![a-z])"
-)
-_MONEY = "|".join(word for word in CURRENCIES if word.isalpha() and len(word) > 2)
-_CURRENCY_BEHIND = rf"[€£¥]|(?:{_MONEY})(?![a-z])"
-_UNIT_BEHIND = re.compile(
-    rf"{_SPACE}(?:in[ \t]+(?:us|usd)?[$€£]?{_SPACE})?"
-    rf"(?:\\?({_SCALE_BEHIND})(?:{_SPACE}({_CURRENCY_BEHIND}))?|({_CURRENCY_BEHIND}))",
-    re.IGNORECASE,
-)
-_ONE_NUMBER = re.compile(r"(?:\{,\}|[^,;，；、]|,(?=[0-9]{3}(?![0-9])))*[0-9][)}\s]*")
-_OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:\\text\s*\{\s*)?(?:or|或)\s*\}?\s*\$?\s*$")
 
 
 class Source(StrEnum):
@@ -137,11 +122,8 @@ def extract_answer(reply: str) -> Answer:
     if reply.find("<think>", max(end_of_think, 0)) >= 0:
         return Answer("", Source.UNCLOSED_THINK)
     start = end_of_think + len("</think>") if end_of_think >= 0 else 0
-    box = max(reply.rfind("\\boxed{", start), reply.rfind("\\boxed {", start))
-    if box >= 0:
-        if "}" in reply[max(box - 9, start) : box] and _hedges(reply, start, box):
-            return Answer("", Source.NONE)
-        return _found(_boxed(reply, reply.index("{", box) + 1), Source.BOXED)
+    if (box := find_box(reply, start)) >= 0:
+        return _found(read_box(reply, start, box), Source.BOXED)
     has_tags = reply.rfind(">", start) >= 0
     for opening, closing in _TAGS if has_tags else ():
         tag = reply.rfind(opening, start)
@@ -232,11 +214,6 @@ def _is_denied(before: str) -> bool:
     return bool(_DENIED.search(clause)) and bool(_DENIED.search(_CLAUSE_BREAK.sub("", clause)))
 
 
-def _hedges(reply: str, start: int, box: int) -> bool:
-    """Whether the last box is one of two that "or" joins."""
-    return _OR_ANOTHER_BOX.search(reply, max(box - 20, start), box) is not None
-
-
 def _last_phrase(text: str) -> re.Match[str] | None:
     """The last answer phrase, looked for around the last of its words before anywhere else."""
     lower = text.lower()
@@ -255,22 +232,3 @@ def _found(text: str, source: Source) -> Answer:
         text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     is_answer = text and "~~" not in text  # which strikes out
     return Answer(text, source) if is_answer else Answer("", Source.NONE)
-
-
-def _boxed(reply: str, start: int) -> str:
-    """The text of a box, with the unit right behind it: \\boxed{94}\\% is 94 %."""
-    inner = _balanced(reply, start)
-    behind = _UNIT_BEHIND.match(reply, start + len(inner) + 1)
-    if behind is None or not _ONE_NUMBER.fullmatch(inner):
-        return inner
-    return " ".join((inner, *filter(None, behind.groups())))
-
-
-def _balanced(reply: str, start: int) -> str:
-    """The text from `start` to the brace that closes the one before it, "" when none does."""
-    depth = 1
-    for brace in _BRACE.finditer(reply, start, start + MAX_ANSWER_CHARS):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return reply[start : brace.start()]
-    return ""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rewards.numerals import NUMBER_WORDS, to_ascii
 from rewards.remarks import bears_number, value_of_working, without_times
+from rewards.typography import plain
 from rewards.units import (
     CJK_FALL,
     COUNTED,
@@ -149,15 +150,11 @@ _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])"
 _SPACED_POINT = re.compile(r"(?<=[0-9]) (\.|,(?= [0-9]{3}(?![0-9]))) (?=[0-9])")
 _NO_GROUP = re.compile("，(?![0-9０-９]{3})")  # "93，94" is two numbers
 _LITERAL_NEWLINE = re.compile(r"(?:\\+n\s*)+$")
-_LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_LATEX_MATH = re.compile(r"\s*\\[(\[]\s*(.*?)\s*\\[)\]]\.?\s*", re.DOTALL)
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_LATEX_FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _POWER_OF_TEN = re.compile(
-    r"\s*(?:\\times|\\cdot|[×x*])\s*10\s*(?:\^|\*\*)\s*"
-    r"(?:\{([-+]?[0-9]+)\}|([-+]?[0-9]+)(?![\^*0-9]))"
+    r"\s*(?:\\cdot|[×x*])\s*10\s*(?:\^|\*\*)\s*"
+    r"(?:\{([-+]?[0-9]+)\}|\(([-+]?[0-9]+)\)|([-+]?[0-9]+)(?![\^*0-9]))"
 )
-_LATEX_SPACE = re.compile(r"\\(?:[,;: ]|q?quad)|(?<=[0-9%$])~(?![0-9])")
-_LATEX_NOTHING = re.compile(r"\\(?:!|left|right|displaystyle|approx)|\\(?=[$%()#&])")
 _BOLD = re.compile(r"(?<![0-9*])\*\*([^*]{1,60})\*\*(?![0-9*])")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
 _FROM_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
@@ -201,16 +198,14 @@ def _tidy(text: str) -> tuple[str, bool]:
     text = text.translate(_MINUS)
     if "\\" in text:
         text = _LITERAL_NEWLINE.sub("", text)
-        text = _LATEX_MATH.sub(r"\1", text)
-        text = _LATEX_TEXT.sub(r"\1", text)
-        text = _LATEX_FRACTION.sub(r"\1/\2", text)
+        text = _LATEX_FRACTION.sub(r"\1/\2 ", plain(text))
     if not text.isascii():
         text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_FROM_SUPERSCRIPT)}}}", text)
         if any(unicodedata.category(char) == "No" for char in text):
             return "", False  # "1½" would come out as 11/2, "①" as 1
         text = unicodedata.normalize("NFKC", _NO_GROUP.sub(", ", text))
-    text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
-    text = _LATEX_NOTHING.sub("", _LATEX_SPACE.sub(" ", text)).replace("{,}", ",")
+    text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2] or m[3]}", text)
+    text = text.replace("{,}", ",")
     text = _BOLD.sub(r"\1", text).strip(_EDGES)
     if len(text) > 2 and text[0] + text[-1] in ("$$", "{}"):
         text = text[1:-1].strip("$ ")
