@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rewards.boxes import find_box, read_box
 from rewards.numbers import parse_quantity, states_another
+from rewards.remarks import bears_number, value_of_working, without_times
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
 MAX_ANSWER_CHARS = 4000
@@ -21,7 +22,10 @@ _PHRASE_WINDOW = 1000  # an answer phrase is searched in the end of a reply only
 
 _TAGS = (("<answer>", "</answer>"), ("<ANSWER>", "</ANSWER>"), ("<Answer>", "</Answer>"))
 _PHRASE = re.compile(
-    r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*(?:is|are|was|=|:|：)"
+    r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*"
+    r"(?:(?:is|are|was|(?:should|would|will) be|comes to|turns out to be)(?![a-z])"
+    r"(?:,?\s+(?:therefore|thus|hence|then|so|simply|clearly|indeed|given by)(?![a-z]),?)?"
+    r"|=>?|→|:|：)"
     r"|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
     r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)"
     r"|(?:(?<!错误)(?<!错误的)答案|正确选项)\s*(?:是|为|:|：|选择?)"
@@ -55,14 +59,18 @@ _TAKEN_BACK = re.compile(
 _FALL_LABEL = re.compile(
     rf"(?:^|[,.;:，。；]|\b(?:the|an?|its|our|their)\b|'s\b)\s*"
     rf"(?:(?!(?:for|of|on|from|in|to|against|by|before|after|excluding)\b)[\w%&/-]{{1,30}}\s+){{0,4}}{FALL}"
-    r"(?:\s+(?:in|of|for|from|on|per|attributable)\b[^.;:=]*)?\s*(?:is|was|are|were|equals|[:=≈])\s*$"
+    r"(?:\s+(?:in|of|for|from|on|per|attributable)\b[^.;:=]*)?"
+    r"(?:\s*[(（](?![^()]*(?:gain|income|profit))[^()]{0,30}[)）])?\s*(?:is|was|are|were|equals|[:=≈])\s*$"
     rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?\s*[为是:：=≈]\s*$",
     re.IGNORECASE,
 )
 _UNITS = "|".join(word for word in (*SCALES, *CURRENCIES) if word.isalpha() and len(word) > 2)
+_MONEY = "|".join(word for word in CURRENCIES if word.isalpha() and len(word) > 2)
 _LABEL_UNIT = re.compile(
-    rf"(?:^\s*|\bin\s+(?:(?:us|usd|the|[$€£])\s*)?|[(（]\s*(?:in\s+)?(?:us)?[$€£]?\s*|单位\s*[:：为]?\s*)"
-    rf"({_UNITS}|[$]?['’]?000s?|bn|mn|[百千万亿]+元?)(?![a-z])",
+    rf"(?:^\s*|\bin\s+(?:the\s+)?|[(（]\s*(?:in\s+)?|单位\s*[:：为]?\s*)"
+    rf"((?:(?:us)?[$€£]|(?:us|{_MONEY})(?![a-z]))?\s*(?:in\s+)?"
+    rf"(?:(?:{_UNITS}|[$]?['’]?000s?|bn|mn|bps|basis\s+points?|per\s?cent)(?![a-z])|%"
+    r"|[百千万亿]+元?(?![a-z])|(?<=[$€£])(?-i:[KMBT])(?=\s*[)）])))",
     re.IGNORECASE,
 )
 _NO_FALL = re.compile(
@@ -80,13 +88,40 @@ _STATEMENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CHANGE = re.compile(
-    r".*\b((?:decreased|declined|dropped|fell|increased|rose|grew)\s+by\s.+)",
+    r".*\b((?:decreased|declined|dropped|fell|shrank|contracted|slipped|slumped|plunged|increased"
+    r"|rose|grew)\s+(?:by\s)?.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _HEDGE = re.compile(
     r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
     r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
     r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん",
+    re.IGNORECASE,
+)
+_SIDE_START = re.compile(
+    r".*(?:[.,:](?![0-9])|[;!?。，；：！？\n]"
+    r"|\b(?:so|thus|hence|therefore|but|and|then|is|was|are|were|equals)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_CLAUSE_END = re.compile(
+    r"[,;:](?![0-9])|[，；：。(（\n]|\.\s|\s(?=(?:because|since|as|while|and|but|when|where|which|with"
+    r"|calculated|computed|rounded|up|down)\b)|(?=因为)",
+    re.IGNORECASE,
+)
+_REASON = re.compile(
+    r"[\s,;，；。.]*(?:((?:because|since|calculated|computed|explanation|this is|the difference)\b"
+    r"|(?<=,)\s*as\b|因为)|(?:which|rounded|(?:up|down) from)\b)",
+    re.IGNORECASE,
+)
+_REASON_DOUBTS = re.compile(
+    r"\b(?:or|either|maybe|perhaps|possibly|probably|incorrect|wrong|false|unlikely|if|whether|guess"
+    r"|uncertain|unclear|unsure|not|no|could|might|may|should|would|but|however|although|though"
+    r"|alternativ\w*|another|also|instead|actually|then|final\w*|now|estimate[ds]?|range|bound|end|revised|corrected"
+    r"|rather|wait|answer|sorry|mistake\w*|error)\b|n't|[<>≤≥?？]|!=|或|不|错|也许|可能|大概|但|另|答",
+    re.IGNORECASE,
+)
+_WHEN_TAIL = re.compile(
+    r"\s+(?:from|between|in|for|as of|at|during|over|on|compared (?:with|to))\s+([^$€£¥%]{1,60})$",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
@@ -151,30 +186,72 @@ def number_candidates(answer: Answer) -> Iterator[str]:
     text = answer.text
     yield text
     if answer.source in (Source.BOXED, Source.TAG):
-        if _EQUALS.search(text) and not _HEDGE.search(text):
-            statement = _STATEMENT.fullmatch(text)
-            if statement and not _sides_differ(_EQUALS.split(text)):
-                yield _with_sign(text, statement)
+        yield from _stated_in_mark(text)
         return
     sentence = _SENTENCE_END.sub("", text)
     if _TAKEN_BACK.search(text, len(sentence)):
         return
     if sentence != text:
         yield sentence
+    if clause := _first_clause(sentence):
+        if _only_explains(text[len(clause) :]):
+            yield clause
+        if answer.source is Source.PHRASE and bears_number(without_times(clause)):
+            return
     if _HEDGE.search(text) or _BOTH_ENDS.search(text):
         return
     if answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence):
         return
+    timeless = _without_when(sentence)
+    if timeless != sentence:
+        yield timeless
     statement = _STATEMENT.search(sentence)
     if statement and not _DENIES_STATEMENT.search(sentence, 0, statement.start(1)):
-        sides = _EQUALS.split(sentence)[-2:]
-        if len(sides) == 2 and _sides_differ(
-            [_CLAUSE_BREAK.sub("", sides[0][-200:]), sides[1]], False
-        ):
+        if _sides_differ(_EQUALS.split(sentence), strict=False):
             return
         yield _with_sign(sentence, statement)
-    if not _NEGATION.search(sentence) and (change := _CHANGE.search(sentence)):
+    if not _NEGATION.search(sentence) and (change := _CHANGE.search(timeless)):
         yield change[1]
+
+
+def _stated_in_mark(text: str) -> Iterator[str]:
+    """What an equation in a box or a tag comes to, or a sentence there says of a change."""
+    if _HEDGE.search(text):
+        return
+    if _EQUALS.search(text):
+        statement = _STATEMENT.fullmatch(text)
+        if statement and not _sides_differ(_EQUALS.split(text)):
+            yield _with_sign(text, statement)
+        return
+    timeless = _without_when(text.rstrip(" ."))
+    if timeless != text:
+        yield timeless
+    if not _NEGATION.search(text) and (change := _CHANGE.fullmatch(timeless)):
+        yield change[1]
+
+
+def _first_clause(sentence: str) -> str:
+    """The number that a sentence begins with, before a comma or "because"; "" where there is no
+    number or nothing behind it."""
+    end = _CLAUSE_END.search(sentence)
+    clause = sentence[: end.start()] if end else ""
+    return clause if clause and parse_quantity(clause) else ""
+
+
+def _only_explains(rest: str) -> bool:
+    """Whether what follows a number tells why or how, and states no other answer."""
+    reason = _REASON.match(rest)
+    if reason is None or _REASON_DOUBTS.search(rest):
+        return False
+    return reason[1] is not None or not bears_number(without_times(rest))
+
+
+def _without_when(sentence: str) -> str:
+    """The sentence without years, dates and periods at its end: "$94 million from 2018 to 2019"."""
+    tail = _WHEN_TAIL.search(sentence, max(len(sentence) - 200, 0))
+    if tail is None or not bears_number(tail[1]) or bears_number(without_times(tail[1])):
+        return sentence
+    return sentence[: tail.start()]
 
 
 def list_candidates(answer: Answer) -> list[str]:
@@ -192,19 +269,32 @@ def _with_sign(text: str, statement: re.Match[str]) -> str:
     falls = _FALL_LABEL.search(label) and not _NO_FALL.search(label)
     stated = f"a loss of {statement[1].strip()}" if falls else statement[1]
     unit = _LABEL_UNIT.search(label)
-    return f"{stated.strip(' .。')} ({unit[1]})" if unit else stated
+    if unit is None:
+        return stated
+    mark = unit[1].lower().replace("us$", "usd ").replace("$", "$ ").replace("basis points", "bps")
+    quantity, label_says = parse_quantity(stated), parse_quantity(f"1 ({mark})")
+    if quantity and label_says and quantity.scale == label_says.scale != 1.0:
+        return stated  # "Change (%): 12.5%"
+    return f"{stated.strip(' .。')} ({mark})"
 
 
 def _sides_differ(sides: list[str], strict: bool = True) -> bool:
     """Whether the last side of "93 = 94" is another number than one before it. A name ("x") is
-    no number, and working is what it comes to; what cannot be read differs when `strict`."""
+    no number, and working is what it comes to. Unless `strict`, each side before the last may end
+    a sentence, "So the change is 93 = 94", and what cannot be read does not differ."""
     value = parse_quantity(sides[-1])
     if value is None or len(sides) > MAX_SIDES:
         return value is not None
-    before = (_IDENTIFIER.sub("", side) for side in sides[:-1])
-    if strict:
-        return any(states_another(side, value) for side in before)
-    return any(states_another(side, value) for side in before if parse_quantity(side))
+    if not strict:
+        sides = [_SIDE_START.sub("", side[-200:]) for side in sides]
+    before = [_IDENTIFIER.sub("", side) for side in sides[:-1]]
+    return any(
+        states_another(side, value)
+        for side in before
+        if strict
+        or parse_quantity(side)
+        or ("%" not in side and value_of_working(side) is not None)
+    )
 
 
 def _is_denied(before: str) -> bool:

@@ -96,7 +96,8 @@ _LINK = r"(?:\s+(?:of|was|is|amount(?:s|ed|ing)?\s+to)\s+|\s*[:=]\s*)"
 _VERBAL_SIGN = re.compile(
     rf"(?:(?:an?|the)\s+)?(?:(?:net|total|operating|cash)\s+)*"
     rf"(?:(?P<fall>{FALL})|increase|rise|gain|profit|growth|total|inflow){_LINK}"
-    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost)|increased|rose|grew|gained|up)"
+    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost|shrank|contracted|slipped"
+    r"|slumped|plunged)|increased|rose|grew|gained|up)"
     r"\s+(?:by\s+)?"
     rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|上升|上涨|増加|上昇)"
     r"(?:[总總]?[额額]|金额|幅度)?(?:[为是:=]|[达達]到?|は)?了?\s*"
@@ -336,6 +337,9 @@ def states_another(text: str, quantity: Quantity) -> bool:
     none, and neither are years and periods, unless the number may be a year itself."""
     if not bears_number(text) or _is_time(text, quantity):
         return False
+    if "=" in text:  # "5,829 - 5,735 = 94": each side must be the number
+        sides = text.split("=")
+        return len(sides) > MAX_WORDS or any(states_another(side, quantity) for side in sides)
     stated = parse_quantity(text)
     working = value_of_working(text) if stated is None else None
     if stated is None and working is None:

@@ -284,7 +284,7 @@ def _items_agree(
 ) -> bool:
     """Every gold met by exactly one part of the answer and no part left over."""
     for text in list_candidates(answer):
-        text = _RESPECTIVELY.sub("", text.replace("{,}", ","))
+        text = _RESPECTIVELY.sub("", text)
         text = _NUMBERING.sub("", text) if "\n" in text else text
         text = inner[1] if (inner := _IN_BRACKETS.fullmatch(text)) else text
         for separator in (_STRONG_SPLIT, _WEAK_SPLIT):

@@ -31,7 +31,8 @@ _MARKS = {
     "\\": "\n",
 }
 _TOKEN = re.compile(
-    r"\\{1,4}n(?![a-zA-Z])|\\(?P<word>[a-zA-Z]+)\*?[ \t]*|\\(?P<mark>.)|(?P<brace>[{}])|[^\\{}]+|\\",
+    r"\\{1,4}n(?![a-zA-Z])"
+    r"|\\(?P<word>[a-zA-Z]+)\*?[ \t]*|\\(?P<mark>.)|(?P<brace>[{}])|[^\\{}]+|\\",
     re.DOTALL,
 )
 _ESCAPED_TWICE = re.compile(r"\\{2,4}(?=[%$]|(?:text|math)[a-z]{0,6}\{)")
@@ -55,6 +56,8 @@ def plain(text: str) -> str:
     """
     if "~" in text:
         text = _TIE.sub(" ", text)
+    if "{,}" in text:
+        text = text.replace("{,}", ",")
     if "\\" in text:
         text = _ESCAPED_TWICE.sub(r"\\", text)
         if "frac" in text:
