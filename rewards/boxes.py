@@ -35,6 +35,9 @@ _NUMBER = re.compile(r"[^\n]*[0-9][)}\s]*")
 _SEPARATOR = re.compile(r"(\s*(?:[;；、]|[,，]\s)\s*)")
 _UNSIGNED = re.compile(r"[\s{$€£¥]*(?:[0-9.]|\\frac)")
 _SIGNED = re.compile(r"[\s{$€£¥]*[-−–(]")
+_ENDS = re.compile(r"[.$* ]*(?:\n|$)")
+_MAY_TURN_SIGN = (*"-−–△▲()[]}\\", "of", "minus", "negative", "ly", "about", "around", "almost")
+"""How a text ends that may turn the sign of a box behind it."""
 _MINUS = re.compile(
     r"(?:^\s*|[=≈:：(]\s*|[a-z]{2} +|[\u3040-\u9fff]\s*)[-−–△▲]$|[=≈]\s*[-−–]\s*$", re.IGNORECASE
 )
@@ -64,12 +67,16 @@ def read_box(reply: str, start: int, box: int) -> str:
     inner = balanced(reply, begin)
     before = reply[max(box - _AROUND, start) : box].rpartition("\n")[2]
     behind = reply[begin + len(inner) + 1 :][:_AROUND] if inner else ""
-    if not before.strip() and not behind.strip():
+    if _ENDS.match(behind) and not _stripped(before).endswith(_MAY_TURN_SIGN):
         return inner
     before, behind = (_MARKUP.sub("", plain(text)) for text in (before, behind))
     bare = plain(inner).strip()
     text = _with_units(inner, bare, behind.partition("\n")[0])
     return f"-{text.lstrip()}" if _is_negative(before, bare, behind) else text
+
+
+def _stripped(before: str) -> str:
+    return before.rstrip(" $*_`").lower()
 
 
 def _is_negative(before: str, bare: str, behind: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from rewards.answer_objects import answer_of_object
 from rewards.boxes import find_box, read_box
 from rewards.numbers import parse_quantity, states_another
 from rewards.remarks import bears_number, value_of_working, without_times
@@ -151,6 +152,8 @@ def extract_answer(reply: str) -> Answer:
     3. the rest of the line after the last "answer is", "answer:", "答案是" or "####",
     4. the whole reply when it is short.
 
+    A reply or a tag that is a JSON object states its "answer".
+
     All of it after the last `</think>`; a reply that is still thinking has no answer.
     """
     end_of_think = reply.rfind("</think>")
@@ -165,8 +168,11 @@ def extract_answer(reply: str) -> Answer:
         if tag >= 0:
             begin = tag + len(opening)
             inner, found, _ = reply[begin : begin + MAX_ANSWER_CHARS].partition(closing)
-            return _found(inner if found else "", Source.TAG)
+            stated = answer_of_object(inner)
+            return _found((inner if stated is None else stated) if found else "", Source.TAG)
     text = reply[start:].strip()
+    if text.endswith(("}", "```")) and (stated := answer_of_object(text)) is not None:
+        return _found(stated, Source.PHRASE)
     window = text[-_PHRASE_WINDOW:]
     if phrase := _last_phrase(window):
         if _is_denied(window[max(phrase.start() - 80, 0) : phrase.start()]):

@@ -172,7 +172,8 @@ def verify(
     if truncated and answer.source not in (Source.BOXED, Source.TAG):
         return "truncated"
     if not isinstance(wanted, Expression):
-        answer = Answer(plain(answer.text).strip(), answer.source)
+        text = plain(answer.text)
+        answer = answer if text is answer.text else Answer(text.strip(), answer.source)
     verdict = _agrees(wanted, answer, question)
     if isinstance(wanted, Expression) and latex and not verdict:
         return latex(wanted.latex, answer.text)

@@ -66,7 +66,7 @@ def plain(text: str) -> str:
         text = _without_commands(text)
     if text.count("$") > 1:
         text = _without_dollars(text)
-    return text.replace(_DOLLAR, "$")
+    return text.replace(_DOLLAR, "$") if _DOLLAR in text else text
 
 
 def _braced_fraction(match: re.Match[str]) -> str:

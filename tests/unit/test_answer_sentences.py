@@ -1,4 +1,4 @@
-"""Numbers in English sentences, equations and labels: golds with replies."""
+"""Numbers in English sentences, equations, labels and JSON: golds with replies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rewards.numeric import Question, verify
 
 UNKNOWN = Question()
 MILLION = Question(unit="million")
+STORES = Question(unit="stores")
 PERCENT = Question(unit="percent", answer_type="arithmetic", fractions=False)
 
 
@@ -35,7 +36,12 @@ SENTENCES = (
         "Revenue rose $94 million in 2019. | 94 million (5,829 - 5,735 = 94) | "
         "Revenue in 2019 was 5,829; 2018: 5,735; the change is 94 | "
         "\\boxed{5{,}829 - 5{,}735 = 94} | \\boxed{5,829 - 5,735 = 94} | The answer is: 94 | "
-        "The answer is a total of 94 | Answer: In 2019, the total was 94 | Answer: 2019 total = 94",
+        "The answer is a total of 94 | Answer: In 2019, the total was 94 | "
+        'Answer: 2019 total = 94 | {"answer": 94} | ```json\n{"answer": 94}\n``` | '
+        '{"answer": {"value": 94}} | '
+        '<answer>{"answer": "94", "unit": "million"}</answer> | '
+        '{"answer": "$94 million", "confidence": 0.9} | '
+        '{"answer": "94", "explanation": "93 was last year"} | {"Final Answer": 94}',
         "The answer is 94, 188 | The answer is 94, and 95 | The answer is 94 and 95 | "
         "The answer is 94 because 95 is wrong | The answer is 94, or since prices rose 95 | "
         "The answer is 94, as the lower bound; 98 is the upper bound | "
@@ -64,7 +70,15 @@ SENTENCES = (
         "The answer is 94 because revenue rose, then 95 | "
         "I do not think the answer should be 94 | Change in percentage: 94% | "
         "Increase (bps): 94 | 94 as 2019 | The answer was 94 but is now 93 | "
-        "The answer is 94 as a percentage",
+        'The answer is 94 as a percentage | {"answer": 93, "alt": 94} | '
+        '{"answer": 94, "alt": 93} | {"answer": 94, "answer": 93} | '
+        '{"answer": 93, "answer": 94} | {"answer": [94, 93]} | '
+        '{"result": 94, "value": 93} | {"answer": 94, "unit": "billion"} | '
+        '{"answer": "93 or 94"} | {"answer": {"value": 93}} | {"confidence": 94} | '
+        '{"answer": null} | {"answer": 93, "confidence": 94} | '
+        '{"answer": 93, "explanation": "the answer is 94"} | {"answer": -94} | '
+        '{"unit": "94 million"} | {"answer": "", "unit": "94"} | '
+        '{"answer": 9, "unit": "4"}',
     ),
     Row(
         "-94",
@@ -72,7 +86,7 @@ SENTENCES = (
         "Revenue fell 94 | Revenue slipped by $94 million in 2019. | "
         "Net income decreased 94 million from 2018 to 2019 | "
         "\\boxed{\\text{Revenue decreased by } 94} | Net loss (USD millions): 94",
-        "none",
+        "",
     ),
     Row(
         "12.5",
@@ -90,20 +104,50 @@ SENTENCES = (
     Row(
         "B",
         UNKNOWN,
-        "Answer → B",
-        "none",
+        'Answer → B | {"answer": "B", "reason": "A is wrong"}',
+        '{"answer": "A", "reason": "B"} | {"answer": ["A","B"]}',
     ),
     Row(
         "30 to 90",
         UNKNOWN,
         "The answer is 30 to 90 days.",
-        "none",
+        "",
     ),
     Row(
         "June 20, 2023",
         UNKNOWN,
         "The answer is June 20, 2023. | 20 June, 2023 | Answer: 20 June, 2023",
-        "none",
+        "",
+    ),
+    Row(
+        "yes",
+        UNKNOWN,
+        '{"answer": true}',
+        "",
+    ),
+    Row(
+        "101 stores",
+        UNKNOWN,
+        "101 | 101 stores | 101 shops",
+        "$101 | 101 years | 101 dollars | 101 days",
+    ),
+    Row(
+        "94",
+        STORES,
+        "94 | 94 stores",
+        "$94",
+    ),
+    Row(
+        "18",
+        UNKNOWN,
+        "18 miles | 18 cm | 18 mph | 18 sq ft",
+        "",
+    ),
+    Row(
+        "18 miles",
+        UNKNOWN,
+        "",
+        "18 km | 18 cm | $18",
     ),
 )
 
@@ -112,6 +156,7 @@ ROWS = [
     for row in SENTENCES
     for replies, accepted in ((row.accepted, True), (row.refused, False))
     for reply in replies.split(" | ")
+    if reply
 ]
 
 
