@@ -7,8 +7,8 @@ import unicodedata
 
 from rewards.conclusions import concluded_letters, letter_with_remark
 from rewards.statements import without_bullets
+from rewards.typography import plain
 
-LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _EDGES = " \t\r\n_*\"'`“”「」【】\u200b\ufeff"
 
 # In each alternation longer words stand before their beginnings.
@@ -145,7 +145,7 @@ MAX_CHARS = 400
 
 def read_yes_no(text: str) -> bool | None:
     """The verdict a text begins with: "No, not yes" -> False; "yes or no", "no change" -> None."""
-    text = unicodedata.normalize("NFKC", LATEX_TEXT.sub(r"\1", text[:MAX_CHARS]))
+    text = unicodedata.normalize("NFKC", plain(text[:MAX_CHARS]))
     text = text.strip(_EDGES).lstrip("([$")
     subject = _STATEMENT.match(text)
     match = _VERDICT.match(text, subject.end() if subject else 0)
@@ -196,7 +196,7 @@ def read_choices(text: str) -> frozenset[str]:
     """
     if len(text) > MAX_CHARS:
         return frozenset()
-    text = _MATH.sub(r"\1\2", LATEX_TEXT.sub(r"\1", text))
+    text = _MATH.sub(r"\1\2", plain(text))
     text = _BRACKETS.sub("", unicodedata.normalize("NFKC", text)).strip(_EDGES)
     text = without_bullets(text)
     text = concluded_letters(text) or text

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from rewards.choices import LATEX_TEXT
 from rewards.numerals import to_ascii
+from rewards.typography import plain
 
 WHOLE_MONTH = -1
 
@@ -54,7 +54,7 @@ MAX_CHARS = 40
 
 def read_day(text: str) -> Day | None:
     """The date that a text is: "2023-6-20", "June 20, 2023", "二〇二三年六月二十日"."""
-    text = LATEX_TEXT.sub(r"\1", text[: 2 * MAX_CHARS])
+    text = plain(text[: 2 * MAX_CHARS])
     text = unicodedata.normalize("NFKC", text).translate(_DASHES).strip(" \t\n*`\"'.。,，")
     text = _LEAD_IN.sub("", text, count=1) if _LEAD_IN.match(text) else text
     text = _WEEKDAY.sub("", text, count=1)

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from rewards.answer_objects import answer_of_object
+from rewards.boxes import find_box, read_box
 from rewards.conclusions import LETTERS
 from rewards.numbers import parse_quantity, states_another
+from rewards.remarks import bears_number, value_of_working, without_times
 from rewards.statements import ITEM_LINES, stated_figure
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
@@ -20,10 +23,12 @@ MAX_SIDES = 8
 """Longest chain of equations, "5829 - 5735 = 94", that is followed."""
 _PHRASE_WINDOW = 1000  # an answer phrase is searched in the end of a reply only
 
-_BRACE = re.compile(r"[{}]")
 _TAGS = (("<answer>", "</answer>"), ("<ANSWER>", "</ANSWER>"), ("<Answer>", "</Answer>"))
 _PHRASE = re.compile(
-    r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*(?:is|are|was|=|:|：)"
+    r"(?:(?<![a-z])(?<!wrong )(?<!incorrect )(?<!false )answer[\"'*_`]*\s*"
+    r"(?:(?:is|are|was|(?:should|would|will) be|comes to|turns out to be)(?![a-z])"
+    r"(?:,?\s+(?:therefore|thus|hence|then|so|simply|clearly|indeed|given by)(?![a-z]),?)?"
+    r"|=>?|→|:|：)"
     r"|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
     r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)"
     r"|(?:(?<!错误)(?<!错误的)答案|正确选项)[*】]*\s*(?:(?:应该?|应当)?[是为]|:|：|选择?)"
@@ -65,14 +70,18 @@ _TAKEN_BACK = re.compile(
 _FALL_LABEL = re.compile(
     rf"(?:^|[,.;:，。；]|\b(?:the|an?|its|our|their)\b|'s\b)\s*"
     rf"(?:(?!(?:for|of|on|from|in|to|against|by|before|after|excluding)\b)[\w%&/-]{{1,30}}\s+){{0,4}}{FALL}"
-    r"(?:\s+(?:in|of|for|from|on|per|attributable)\b[^.;:=]*)?\s*(?:is|was|are|were|equals|[:=≈])\s*$"
+    r"(?:\s+(?:in|of|for|from|on|per|attributable)\b[^.;:=]*)?"
+    r"(?:\s*[(（](?![^()]*(?:gain|income|profit))[^()]{0,30}[)）])?\s*(?:is|was|are|were|equals|[:=≈])\s*$"
     rf"|(?:{CJK_FALL})(?:[总總]?[额額]|金额|幅度)?(?:收窄|扩大|缩小)?(?:大?约|达到?)?\s*[为是:：=≈至]\s*$",
     re.IGNORECASE,
 )
 _UNITS = "|".join(word for word in (*SCALES, *CURRENCIES) if word.isalpha() and len(word) > 2)
+_MONEY = "|".join(word for word in CURRENCIES if word.isalpha() and len(word) > 2)
 _LABEL_UNIT = re.compile(
-    rf"(?:^\s*|\bin\s+(?:(?:us|usd|the|[$€£])\s*)?|[(（]\s*(?:in\s+)?(?:us)?[$€£]?\s*|单位\s*[:：为]?\s*)"
-    rf"({_UNITS}|[$]?['’]?000s?|bn|mn|[百千万亿]+元?)(?![a-z])",
+    rf"(?:^\s*|\bin\s+(?:the\s+)?|[(（]\s*(?:in\s+)?|单位\s*[:：为]?\s*)"
+    rf"((?:(?:us)?[$€£]|(?:us|{_MONEY})(?![a-z]))?\s*(?:in\s+)?"
+    rf"(?:(?:{_UNITS}|[$]?['’]?000s?|bn|mn|bps|basis\s+points?|per\s?cent)(?![a-z])|%"
+    r"|[百千万亿]+元?(?![a-z])|(?<=[$€£])(?-i:[KMBT])(?=\s*[)）])))",
     re.IGNORECASE,
 )
 _NO_FALL = re.compile(
@@ -90,7 +99,8 @@ _STATEMENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CHANGE = re.compile(
-    r".*\b((?:decreased|declined|dropped|fell|increased|rose|grew)\s+by\s.+)",
+    r".*\b((?:decreased|declined|dropped|fell|shrank|contracted|slipped|slumped|plunged|increased"
+    r"|rose|grew)\s+(?:by\s)?.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _HEDGE = re.compile(
@@ -99,22 +109,33 @@ _HEDGE = re.compile(
     r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん|または|もしくは|あるいは|でしょう|だろう",
     re.IGNORECASE,
 )
-_NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
-_SPACE = r"(?:[ \t~$]|\\[,;:! )\]]|\\(?:text|textrm|mathrm|mbox)[ \t]*\{|[(（}]){0,8}"
-_SCALE_BEHIND = (
-    r"[%％‰]|百分点|[百千万亿萬億兆]+(?!分)"
-    r"|(?:per[ -]?cent(?:age points?)?|basis points?|bps|bn|mn"
-    rf"|{'|'.join(word for word in SCALES if word.isascii() and len(word) > 5)})(?![a-z])"
+_SIDE_START = re.compile(
+    r".*(?:[.,:](?![0-9])|[;!?。，；：！？\n]"
+    r"|\b(?:so|thus|hence|therefore|but|and|then|is|was|are|were|equals)\b)",
+    re.IGNORECASE | re.DOTALL,
 )
-_MONEY = "|".join(word for word in CURRENCIES if word.isalpha() and len(word) > 2)
-_CURRENCY_BEHIND = rf"[€£¥]|(?:{_MONEY})(?![a-z])"
-_UNIT_BEHIND = re.compile(
-    rf"{_SPACE}(?:in[ \t]+(?:us|usd)?[$€£]?{_SPACE})?"
-    rf"(?:\\?({_SCALE_BEHIND})(?:{_SPACE}({_CURRENCY_BEHIND}))?|({_CURRENCY_BEHIND}))",
+_CLAUSE_END = re.compile(
+    r"[,;:](?![0-9])|[，；：。(（\n]|\.\s|\s(?=(?:because|since|as|while|and|but|when|where|which|with"
+    r"|calculated|computed|rounded|up|down)\b)|(?=因为)",
     re.IGNORECASE,
 )
-_ONE_NUMBER = re.compile(r"(?:\{,\}|[^,;，；、]|,(?=[0-9]{3}(?![0-9])))*[0-9][)}\s]*")
-_OR_ANOTHER_BOX = re.compile(r"\}\s*\$?\s*(?:\\text\s*\{\s*)?(?:or|或)\s*\}?\s*\$?\s*$")
+_REASON = re.compile(
+    r"[\s,;，；。.]*(?:((?:because|since|calculated|computed|explanation|this is|the difference)\b"
+    r"|(?<=,)\s*as\b|因为)|(?:which|rounded|(?:up|down) from)\b)",
+    re.IGNORECASE,
+)
+_REASON_DOUBTS = re.compile(
+    r"\b(?:or|either|maybe|perhaps|possibly|probably|incorrect|wrong|false|unlikely|if|whether|guess"
+    r"|uncertain|unclear|unsure|not|no|could|might|may|should|would|but|however|although|though"
+    r"|alternativ\w*|another|also|instead|actually|then|final\w*|now|estimate[ds]?|range|bound|end|revised|corrected"
+    r"|rather|wait|answer|sorry|mistake\w*|error)\b|n't|[<>≤≥?？]|!=|或|不|错|也许|可能|大概|但|另|答",
+    re.IGNORECASE,
+)
+_WHEN_TAIL = re.compile(
+    r"\s+(?:from|between|in|for|as of|at|during|over|on|compared (?:with|to))\s+([^$€£¥%]{1,60})$",
+    re.IGNORECASE,
+)
+_NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
 
 
 class Source(StrEnum):
@@ -141,25 +162,27 @@ def extract_answer(reply: str) -> Answer:
     3. the rest of the line after the last "answer is", "answer:", "答案是" or "####",
     4. the whole reply when it is short.
 
+    A reply or a tag that is a JSON object states its "answer".
+
     All of it after the last `</think>`; a reply that is still thinking has no answer.
     """
     end_of_think = reply.rfind("</think>")
     if reply.find("<think>", max(end_of_think, 0)) >= 0:
         return Answer("", Source.UNCLOSED_THINK)
     start = end_of_think + len("</think>") if end_of_think >= 0 else 0
-    box = max(reply.rfind("\\boxed{", start), reply.rfind("\\boxed {", start))
-    if box >= 0:
-        if "}" in reply[max(box - 9, start) : box] and _hedges(reply, start, box):
-            return Answer("", Source.NONE)
-        return _found(_boxed(reply, reply.index("{", box) + 1), Source.BOXED)
+    if (box := find_box(reply, start)) >= 0:
+        return _found(read_box(reply, start, box), Source.BOXED)
     has_tags = reply.rfind(">", start) >= 0
     for opening, closing in _TAGS if has_tags else ():
         tag = reply.rfind(opening, start)
         if tag >= 0:
             begin = tag + len(opening)
             inner, found, _ = reply[begin : begin + MAX_ANSWER_CHARS].partition(closing)
-            return _found(inner if found else "", Source.TAG)
+            stated = answer_of_object(inner)
+            return _found((inner if stated is None else stated) if found else "", Source.TAG)
     text = reply[start:].strip()
+    if text.endswith(("}", "```")) and (stated := answer_of_object(text)) is not None:
+        return _found(stated, Source.PHRASE)
     window = text[-_PHRASE_WINDOW:]
     if phrase := _last_phrase(window):
         if _is_denied(window[max(phrase.start() - 80, 0) : phrase.start()]):
@@ -181,32 +204,74 @@ def number_candidates(answer: Answer) -> Iterator[str]:
     text = answer.text
     yield text
     if answer.source in (Source.BOXED, Source.TAG):
-        if _EQUALS.search(text) and not _HEDGE.search(text):
-            statement = _STATEMENT.fullmatch(text)
-            if statement and not _sides_differ(_EQUALS.split(text)):
-                yield _with_sign(text, statement)
+        yield from _stated_in_mark(text)
         return
     sentence = _SENTENCE_END.sub("", text)
     if _TAKEN_BACK.search(text, len(sentence)):
         return
     if sentence != text:
         yield sentence
+    if clause := _first_clause(sentence):
+        if _only_explains(text[len(clause) :]):
+            yield clause
+        if answer.source is Source.PHRASE and bears_number(without_times(clause)):
+            return
     if _HEDGE.search(text) or _BOTH_ENDS.search(text):
         return
     if answer.source is Source.PHRASE and _SENTENCE_BREAK.search(sentence):
         return
+    timeless = _without_when(sentence)
+    if timeless != sentence:
+        yield timeless
     statement = _STATEMENT.search(sentence)
     if statement and not _DENIES_STATEMENT.search(sentence, 0, statement.start(1)):
-        sides = _EQUALS.split(sentence)[-2:]
-        if len(sides) == 2 and _sides_differ(
-            [_CLAUSE_BREAK.sub("", sides[0][-200:]), sides[1]], False
-        ):
+        if _sides_differ(_EQUALS.split(sentence), strict=False):
             return
         yield _with_sign(sentence, statement)
     if stated := stated_figure(sentence):
         yield stated
-    if not _NEGATION.search(sentence) and (change := _CHANGE.search(sentence)):
+    if not _NEGATION.search(sentence) and (change := _CHANGE.search(timeless)):
         yield change[1]
+
+
+def _stated_in_mark(text: str) -> Iterator[str]:
+    """What an equation in a box or a tag comes to, or a sentence there says of a change."""
+    if _HEDGE.search(text):
+        return
+    if _EQUALS.search(text):
+        statement = _STATEMENT.fullmatch(text)
+        if statement and not _sides_differ(_EQUALS.split(text)):
+            yield _with_sign(text, statement)
+        return
+    timeless = _without_when(text.rstrip(" ."))
+    if timeless != text:
+        yield timeless
+    if not _NEGATION.search(text) and (change := _CHANGE.fullmatch(timeless)):
+        yield change[1]
+
+
+def _first_clause(sentence: str) -> str:
+    """The number that a sentence begins with, before a comma or "because"; "" where there is no
+    number or nothing behind it."""
+    end = _CLAUSE_END.search(sentence)
+    clause = sentence[: end.start()] if end else ""
+    return clause if clause and parse_quantity(clause) else ""
+
+
+def _only_explains(rest: str) -> bool:
+    """Whether what follows a number tells why or how, and states no other answer."""
+    reason = _REASON.match(rest)
+    if reason is None or _REASON_DOUBTS.search(rest):
+        return False
+    return reason[1] is not None or not bears_number(without_times(rest))
+
+
+def _without_when(sentence: str) -> str:
+    """The sentence without years, dates and periods at its end: "$94 million from 2018 to 2019"."""
+    tail = _WHEN_TAIL.search(sentence, max(len(sentence) - 200, 0))
+    if tail is None or not bears_number(tail[1]) or bears_number(without_times(tail[1])):
+        return sentence
+    return sentence[: tail.start()]
 
 
 def list_candidates(answer: Answer) -> list[str]:
@@ -224,19 +289,32 @@ def _with_sign(text: str, statement: re.Match[str]) -> str:
     falls = _FALL_LABEL.search(label) and not _NO_FALL.search(label)
     stated = f"a loss of {statement[1].strip()}" if falls else statement[1]
     unit = _LABEL_UNIT.search(label)
-    return f"{stated.strip(' .。')} ({unit[1]})" if unit else stated
+    if unit is None:
+        return stated
+    mark = unit[1].lower().replace("us$", "usd ").replace("$", "$ ").replace("basis points", "bps")
+    quantity, label_says = parse_quantity(stated), parse_quantity(f"1 ({mark})")
+    if quantity and label_says and quantity.scale == label_says.scale != 1.0:
+        return stated  # "Change (%): 12.5%"
+    return f"{stated.strip(' .。')} ({mark})"
 
 
 def _sides_differ(sides: list[str], strict: bool = True) -> bool:
     """Whether the last side of "93 = 94" is another number than one before it. A name ("x") is
-    no number, and working is what it comes to; what cannot be read differs when `strict`."""
+    no number, and working is what it comes to. Unless `strict`, each side before the last may end
+    a sentence, "So the change is 93 = 94", and what cannot be read does not differ."""
     value = parse_quantity(sides[-1])
     if value is None or len(sides) > MAX_SIDES:
         return value is not None
-    before = (_IDENTIFIER.sub("", side) for side in sides[:-1])
-    if strict:
-        return any(states_another(side, value) for side in before)
-    return any(states_another(side, value) for side in before if parse_quantity(side))
+    if not strict:
+        sides = [_SIDE_START.sub("", side[-200:]) for side in sides]
+    before = [_IDENTIFIER.sub("", side) for side in sides[:-1]]
+    return any(
+        states_another(side, value)
+        for side in before
+        if strict
+        or parse_quantity(side)
+        or ("%" not in side and value_of_working(side) is not None)
+    )
 
 
 def _is_denied(before: str) -> bool:
@@ -246,11 +324,6 @@ def _is_denied(before: str) -> bool:
     if not clause.isascii() and _JUST_DENIED.search(clause):
         return True
     return bool(_DENIED.search(clause)) and bool(_DENIED.search(_CLAUSE_BREAK.sub("", clause)))
-
-
-def _hedges(reply: str, start: int, box: int) -> bool:
-    """Whether the last box is one of two that "or" joins."""
-    return _OR_ANOTHER_BOX.search(reply, max(box - 20, start), box) is not None
 
 
 def _last_phrase(text: str) -> re.Match[str] | None:
@@ -272,22 +345,3 @@ def _found(text: str, source: Source) -> Answer:
         text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     is_answer = text and "~~" not in text  # which strikes out
     return Answer(text, source) if is_answer else Answer("", Source.NONE)
-
-
-def _boxed(reply: str, start: int) -> str:
-    """The text of a box, with the unit right behind it: \\boxed{94}\\% is 94 %."""
-    inner = _balanced(reply, start)
-    behind = _UNIT_BEHIND.match(reply, start + len(inner) + 1)
-    if behind is None or not _ONE_NUMBER.fullmatch(inner):
-        return inner
-    return " ".join((inner, *filter(None, behind.groups())))
-
-
-def _balanced(reply: str, start: int) -> str:
-    """The text from `start` to the brace that closes the one before it, "" when none does."""
-    depth = 1
-    for brace in _BRACE.finditer(reply, start, start + MAX_ANSWER_CHARS):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return reply[start : brace.start()]
-    return ""

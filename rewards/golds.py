@@ -7,10 +7,11 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-from rewards.choices import LATEX_TEXT, NO, YES, is_choice_gold, read_choices, read_yes_no
+from rewards.choices import NO, YES, is_choice_gold, read_choices, read_yes_no
 from rewards.dates import Day, read_day
 from rewards.numbers import Quantity, parse_quantity
 from rewards.numerals import to_ascii
+from rewards.typography import LATEX_TEXT, plain
 from rewards.units import COUNTED, CURRENCIES, PERCENTS, SCALES
 
 
@@ -154,7 +155,7 @@ def _read_number(text: str) -> Number | None:
 
 def read_range(text: str) -> Range | None:
     """Two numbers with "to" or a dash between them; a unit after the second alone is of both."""
-    text = LATEX_TEXT.sub(r"\1", text[: MAX_RANGE_CHARS + 1]).strip()
+    text = plain(text[: MAX_RANGE_CHARS + 1]).strip()
     if len(text) > MAX_RANGE_CHARS:
         return None
     text = text.replace("--", "–")
@@ -172,7 +173,7 @@ def read_range(text: str) -> Range | None:
 
 def normalise(text: str) -> str:
     """The normal form in which texts are compared. "The  Annual-basis." -> "annual-basis"."""
-    text = LATEX_TEXT.sub(r"\1", text).replace("\\", "")
+    text = plain(text).replace("\\", "")
     text = unicodedata.normalize("NFKC", text)
     text = _NAME.sub(_MARKED_NAME, text).lower().replace("−", "-").replace("’", "'")
     for spelled, sign in _SPELLED_SIGNS:

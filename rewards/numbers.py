@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rewards.numerals import NUMBER_WORDS, to_ascii
 from rewards.remarks import bears_number, value_of_working, without_times
+from rewards.typography import plain
 from rewards.units import (
     CJK_FALL,
     COUNTED,
@@ -95,7 +96,8 @@ _LINK = r"(?:\s+(?:of|was|is|amount(?:s|ed|ing)?\s+to)\s+|\s*[:=]\s*)"
 _VERBAL_SIGN = re.compile(
     rf"(?:(?:an?|the)\s+)?(?:(?:net|total|operating|cash)\s+)*"
     rf"(?:(?P<fall>{FALL})|increase|rise|gain|profit|growth|total|inflow){_LINK}"
-    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost)|increased|rose|grew|gained|up)"
+    r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost|shrank|contracted|slipped"
+    r"|slumped|plunged)|increased|rose|grew|gained|up)"
     r"\s+(?:by\s+)?"
     rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|增幅|上升|上涨|[涨升]幅|涨"
     r"|提[高升]|升高|増加|上昇)"
@@ -155,15 +157,11 @@ _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])"
 _SPACED_POINT = re.compile(r"(?<=[0-9]) (\.|,(?= [0-9]{3}(?![0-9]))) (?=[0-9])")
 _NO_GROUP = re.compile("，(?![0-9０-９]{3})")  # "93，94" is two numbers
 _LITERAL_NEWLINE = re.compile(r"(?:\\+n\s*)+$")
-_LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_LATEX_MATH = re.compile(r"\s*\\[(\[]\s*(.*?)\s*\\[)\]]\.?\s*", re.DOTALL)
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_LATEX_FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _POWER_OF_TEN = re.compile(
-    r"\s*(?:\\times|\\cdot|[×x*])\s*10\s*(?:\^|\*\*)\s*"
-    r"(?:\{([-+]?[0-9]+)\}|([-+]?[0-9]+)(?![\^*0-9]))"
+    r"\s*(?:\\cdot|[×x*])\s*10\s*(?:\^|\*\*)\s*"
+    r"(?:\{([-+]?[0-9]+)\}|\(([-+]?[0-9]+)\)|([-+]?[0-9]+)(?![\^*0-9]))"
 )
-_LATEX_SPACE = re.compile(r"\\(?:[,;: ]|q?quad)|(?<=[0-9%$])~(?![0-9])")
-_LATEX_NOTHING = re.compile(r"\\(?:!|left|right|displaystyle|approx)|\\(?=[$%()#&])")
 _BOLD = re.compile(r"(?<![0-9*])\*\*([^*]{1,60})\*\*(?![0-9*])")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
 _FROM_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
@@ -207,16 +205,14 @@ def _tidy(text: str) -> tuple[str, bool]:
     text = text.translate(_MINUS)
     if "\\" in text:
         text = _LITERAL_NEWLINE.sub("", text)
-        text = _LATEX_MATH.sub(r"\1", text)
-        text = _LATEX_TEXT.sub(r"\1", text)
-        text = _LATEX_FRACTION.sub(r"\1/\2", text)
+        text = _LATEX_FRACTION.sub(r"\1/\2 ", plain(text))
     if not text.isascii():
         text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_FROM_SUPERSCRIPT)}}}", text)
         if any(unicodedata.category(char) == "No" for char in text):
             return "", False  # "1½" would come out as 11/2, "①" as 1
         text = unicodedata.normalize("NFKC", _NO_GROUP.sub(", ", text))
-    text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2]}", text)
-    text = _LATEX_NOTHING.sub("", _LATEX_SPACE.sub(" ", text)).replace("{,}", ",")
+    text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2] or m[3]}", text)
+    text = text.replace("{,}", ",")
     text = _BOLD.sub(r"\1", text).strip(_EDGES)
     if len(text) > 2 and text[0] + text[-1] in ("$$", "{}"):
         text = text[1:-1].strip("$ ")
@@ -353,6 +349,9 @@ def states_another(text: str, quantity: Quantity) -> bool:
     none, and neither are years and periods, unless the number may be a year itself."""
     if not bears_number(text) or _is_time(text, quantity):
         return False
+    if "=" in text:  # "5,829 - 5,735 = 94": each side must be the number
+        sides = text.split("=")
+        return len(sides) > MAX_WORDS or any(states_another(side, quantity) for side in sides)
     stated = parse_quantity(text)
     working = value_of_working(text) if stated is None else None
     if stated is None and working is None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from configs.errors import DataError
 from envs.types import Task
-from rewards.choices import LATEX_TEXT, read_choices, read_yes_no
+from rewards.choices import read_choices, read_yes_no
 from rewards.dates import Day, read_day
 from rewards.declared import parse_unit
 from rewards.extract import (
@@ -45,6 +45,7 @@ from rewards.golds import (
 from rewards.latex import NO_VERDICT, LatexChecker
 from rewards.numbers import Quantity, is_close, parse_quantity
 from rewards.statements import stated_day, stated_range, without_bullets, without_copula
+from rewards.typography import plain
 from rewards.units import units_differ
 from rollout.types import Score, StopReason, Trajectory
 
@@ -171,9 +172,12 @@ def verify(
         return str(answer.source)
     if truncated and answer.source not in (Source.BOXED, Source.TAG):
         return "truncated"
+    if not isinstance(wanted, Expression):
+        text = plain(answer.text)
+        answer = answer if text is answer.text else Answer(text.strip(), answer.source)
     verdict = _agrees(wanted, answer, question)
-    if not verdict and (plain := without_copula(answer.text)) != answer.text:
-        verdict = _agrees(wanted, answer._replace(text=plain), question)
+    if not verdict and (bare := without_copula(answer.text)) != answer.text:
+        verdict = _agrees(wanted, answer._replace(text=bare), question)
     if isinstance(wanted, Expression) and latex and not verdict:
         return latex(wanted.latex, answer.text)
     return "unparseable" if verdict is None else "equal" if verdict else "different"
@@ -286,7 +290,7 @@ def _items_agree(
 ) -> bool:
     """Every gold met by exactly one part of the answer and no part left over."""
     for text in list_candidates(answer):
-        text = _RESPECTIVELY.sub("", LATEX_TEXT.sub(r"\1", text).replace("{,}", ","))
+        text = _RESPECTIVELY.sub("", text)
         text = _NUMBERING.sub("", without_bullets(text)) if "\n" in text else text
         text = inner[1] if (inner := _IN_BRACKETS.fullmatch(text)) else text
         for separator in (_STRONG_SPLIT, _WEAK_SPLIT):

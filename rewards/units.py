@@ -63,6 +63,9 @@ COUNTED = {
     "hours": "hour", "hour": "hour", "小时": "hour", "hrs": "hour", "yrs": "year", "mths": "month",
     "wks": "week", "pts": "point", "kg": "kg", "km": "km", "ft": "ft", "lbs": "lb", "kwh": "kWh",
     "mwh": "MWh", "gwh": "GWh", "mw": "MW", "gw": "GW", "bbl": "barrel", "bbls": "barrel",
+    **dict.fromkeys(("mile", "miles", "mi"), "mile"), "mph": "mph", "kph": "kph", "cm": "cm",
+    "sq": "area", "sqft": "area", "kilometers": "km", "meters": "metre", "litres": "litre",
+    "liters": "litre", "ml": "ml", "inches": "inch", "feet": "ft", "foot": "ft", "lb": "lb",
 }  # fmt: skip
 """Things that cannot be confused with each other or with money."""
 
@@ -104,6 +107,8 @@ _REFUSED = (
 )
 REFUSED = frozenset(_REFUSED.split())
 """Words after a number that make it something else than one number with a unit."""
+_MONEY = frozenset(CURRENCIES.values())
+_TIMES = frozenset(("year", "quarter", "month", "week", "day", "hour"))
 THING = "thing"
 """The unit of what is counted by a word that is not known: "101 stores"."""
 _COMPOUND = re.compile(
@@ -156,6 +161,8 @@ def read_compound(word: str) -> tuple[float, str] | None:
 def units_differ(gold: str, answer: str) -> bool:
     """Whether the unit of an answer cannot be that of the gold; "$" may be any dollar, "¥" yuan or
     yen, "" is anything. Things that are not known are no money, and nothing that is."""
-    if not gold or not answer or gold in (answer, THING):
+    if not gold or not answer or gold == answer:
         return False
+    if gold == THING:
+        return answer in _MONEY or answer in _TIMES
     return answer not in _SIGNS.get(gold, ()) and gold not in _SIGNS.get(answer, ())

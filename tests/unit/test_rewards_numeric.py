@@ -35,7 +35,7 @@ def trajectory(reply: str, stop: StopReason = StopReason.STOP, **metadata: objec
         ("<answer>2", "", Source.NONE),
         ("<answer></answer>", "", Source.NONE),
         ("Work.\nThe answer is: 12 million\nThanks", "12 million", Source.PHRASE),
-        ('{"answer": "94"}', '94"', Source.PHRASE),
+        ('{"answer": "94"}', "94", Source.PHRASE),
         ("16 - 4 = 12\n#### 12", "12", Source.PHRASE),
         ("12", "12", Source.REPLY),
         ("Then 12. " * 40, "", Source.NONE),
