@@ -124,7 +124,7 @@ _UNIT_FILLER_WORDS = "in of us all amounts amount figures figure values value st
 _UNIT_FILLERS = frozenset(_UNIT_FILLER_WORDS.split())
 _FALLEN = re.compile(
     rf"\s*(?:an?\s+|the\s+)?(?:(?:net|total|operating|cash)\s+)*"
-    rf"(?:{FALL}|negative|neg\.?|minus|down|decreased|declined|dropped|fell|lost)(?![a-z])"
+    rf"(?:{FALL}|negative|neg\.?|minus|lower|down|decreased|declined|dropped|fell|lost)(?![a-z])"
     rf"|(?:净|同比|为|是)?(?:{CJK_FALL}|减|[负負](?:$|[的数值]))",
     re.IGNORECASE,
 )

@@ -70,7 +70,8 @@ COUNTED = {
 """Things that cannot be confused with each other or with money."""
 
 FALL = (
-    r"(?:decrease|decline|drop|fall|reduction|loss|deficit|shortfall|outflow|write-?(?:down|off)|verlust|perte|pérdida)"
+    r"(?:decrease|decline|drop|fall|reduction|loss|deficit|shortfall|outflow|write-?(?:down|off)"
+    r"|contraction|shrinkage|slump|plunge|erosion|verlust|perte|pérdida)"
     r"(?:e?s)?"
 )
 """A noun that turns the sign: "a loss of 94" is -94. A pattern, for use without regard to case."""
@@ -78,7 +79,10 @@ CJK_FALL = (
     "(?<![增涨升])[降跌减減]幅|下降|减少|減少|下跌|下滑|降低|净?亏损?|(?<!涨)跌(?!幅)|赤字|净?流出|(?<!増)減(?![価幅])|减值|純?損失"
     "|回落|缩水|萎缩|下挫|低下|下落|縮小|落ち込み"
 )
-_DECREASES = "lower down lost reduced decreased declined dropped fell negative 减 负 亏"
+_DECREASES = (
+    "lower downward weaker smaller worse down lost reduced decreased declined dropped fell negative"
+    " 减 负 亏"
+)
 _CJK_DECREASES = "减少 下降 下跌 下滑 降低 亏损 净亏损 流出 净流出"
 _JAPANESE_DECREASES = "減 減少 低下 下落 縮小 落ち込み 落ち込んだ 低い マイナス 赤字 損失 ダウン"
 _DECREASED = re.compile(FALL)

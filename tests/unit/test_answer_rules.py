@@ -52,9 +52,10 @@ RULES = (
         PERCENT,
         "-8.4% | (8.4)% | (8.4%) | -0.084 | a decrease of 8.4% | decreased by 8.4% | "
         "8.4% decline | down 8.4% | Revenue fell by 8.4%. | 下降8.4% | 8.4%減 | △8.4% | "
-        "マイナス8.4% | minus 8.4 percent | -840 basis points",
+        "マイナス8.4% | minus 8.4 percent | -840 basis points | a contraction of 8.4% | "
+        "8.4% slump | 8.4% weaker | 8.4% (lower) | 8.4% (shrinkage)",
         "8.4% | an increase of 8.4% | up 8.4% | -84% | -8.4 million | -$8.4 | 增长8.4% | "
-        "did not fall by 8.4% | fell from 8.4% | 8.4%増",
+        "did not fall by 8.4% | fell from 8.4% | 8.4%増 | 8.4% stronger | 8.4% (lower bound)",
     ),
     Rule(
         "percentage without a hint",
