@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 
 from rewards.boxes import balanced
-from rewards.numeric import Question, verify
+from rewards.numeric import Question
 from rewards.typography import plain
+from tests.unit.answer_rows import MILLION, UNKNOWN, Row, replies_of
 
-UNKNOWN = Question()
-MILLION = Question(unit="million")
 PERCENT = Question(unit="percent", answer_type="arithmetic", fractions=False)
-
-
-class Row(NamedTuple):
-    """A gold, and replies that state it or do not, parted by " | "."""
-
-    gold: str | list[str]
-    question: Question
-    accepted: str
-    refused: str
 
 
 AROUND_A_BOX = (
@@ -101,17 +89,10 @@ TYPOGRAPHY = (
     ),
 )
 
-ROWS = [
-    pytest.param(row, reply, accepted, id=f"{row.gold}: {reply}")
-    for row in AROUND_A_BOX + TYPOGRAPHY
-    for replies, accepted in ((row.accepted, True), (row.refused, False))
-    for reply in replies.split(" | ")
-]
 
-
-@pytest.mark.parametrize(("row", "reply", "accepted"), ROWS)
+@pytest.mark.parametrize(("row", "reply", "accepted"), replies_of(AROUND_A_BOX + TYPOGRAPHY))
 def test_answer_in_latex(row: Row, reply: str, accepted: bool) -> None:
-    assert (verify(row.gold, reply, row.question) == "equal") is accepted
+    row.check(reply, accepted)
 
 
 def test_plain_keeps_what_carries_mathematics() -> None:

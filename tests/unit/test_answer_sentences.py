@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 
-from rewards.numeric import Question, verify
+from rewards.numeric import Question
+from tests.unit.answer_rows import MILLION, UNKNOWN, Row, replies_of
 
-UNKNOWN = Question()
-MILLION = Question(unit="million")
 STORES = Question(unit="stores")
 PERCENT = Question(unit="percent", answer_type="arithmetic", fractions=False)
-
-
-class Row(NamedTuple):
-    """A gold, and replies that state it or do not, parted by " | "."""
-
-    gold: str
-    question: Question
-    accepted: str
-    refused: str
 
 
 SENTENCES = (
@@ -151,15 +139,7 @@ SENTENCES = (
     ),
 )
 
-ROWS = [
-    pytest.param(row, reply, accepted, id=f"{row.gold}: {reply}")
-    for row in SENTENCES
-    for replies, accepted in ((row.accepted, True), (row.refused, False))
-    for reply in replies.split(" | ")
-    if reply
-]
 
-
-@pytest.mark.parametrize(("row", "reply", "accepted"), ROWS)
+@pytest.mark.parametrize(("row", "reply", "accepted"), replies_of(SENTENCES))
 def test_answer_in_a_sentence(row: Row, reply: str, accepted: bool) -> None:
-    assert (verify(row.gold, reply, row.question) == "equal") is accepted
+    row.check(reply, accepted)

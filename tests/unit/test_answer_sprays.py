@@ -12,7 +12,7 @@ from rewards.declared import parse_unit
 from rewards.numbers import Quantity
 from rewards.numeric import NumericVerifier, Question, verify
 from rewards.officials import score_choice, score_gsm8k
-from tests.unit.test_answer_tricks import MILLION, UNKNOWN, YES_NO, Trick
+from tests.unit.answer_rows import MILLION, UNKNOWN, YES_NO, Row
 
 PERCENT = Question(unit="percent", answer_type="arithmetic")
 
@@ -31,8 +31,7 @@ LOSSES = (
 )
 
 ABUSES = (
-    Trick(
-        "a remark with another number",
+    Row(
         "57",
         MILLION,
         "57 (4,257 - 4,200) | 57 (= 4257 − 4200) | 57 (19 × 3) | 57 (2019) | 57 (FY2019) | "
@@ -46,10 +45,10 @@ ABUSES = (
         "57 (x2) | 57 (4,257 - 4,201.9) | 57 (1 of 2) | 57（约56） | 57 (5%) | "
         "57 (squared) | "
         r"57 (and up) | 57 (-57) | \boxed{57 (56-58)} | 57 (1e2) | 57 (half of 114)",
+        name="a remark with another number",
     ),
-    Trick("a remark with another year", "2019", UNKNOWN, "2019", "2019 (2018) | 2019 (FY2018)"),
-    Trick(
-        "another scale",
+    Row("2019", UNKNOWN, "2019", "2019 (2018) | 2019 (FY2018)", name="a remark with another year"),
+    Row(
         "57",
         MILLION,
         "57 mn | 57 Mio. EUR | 57 MUSD | 57 USDm | 0.057 Mrd | 57 (M) | 57 (amounts in millions) | "
@@ -63,9 +62,9 @@ ABUSES = (
         "In billions: 57 | Revenue ($bn): 57 | "
         r"\boxed{\text{Revenue (in billions)} = 57} | "
         "金额（千元）：57 | The answer in thousands is 57",
+        name="another scale",
     ),
-    Trick(
-        "equations",
+    Row(
         "57",
         MILLION,
         r"\boxed{x = 57} | \boxed{4257 - 4200 = 57} | \boxed{\frac{114}{2} = 57} | "
@@ -75,25 +74,25 @@ ABUSES = (
         r"\boxed{4257 - 4190 = 57} | \boxed{low: 50, high = 57} | \boxed{\text{not } = 57} | "
         r"<answer>low = 50, high = 57</answer> | low = 50, high = 57 | 56 = 57 | "
         r"\boxed{56}\text{ or }\boxed{57} | 56，57 | 56 , 57",
+        name="equations",
     ),
-    Trick(
-        "equations with a percentage",
+    Row(
         "1.36",
         PERCENT,
         r"\boxed{\frac{4257-4200}{4200} \times 100 = 1.36\%} | \boxed{(4257-4200)/4200 = 1.36\%}",
         r"\boxed{\frac{4257-4100}{4200} \times 100 = 1.36\%}",
+        name="equations with a percentage",
     ),
-    Trick("losses", "-57", MILLION, LOSSES, "57 (gain) | gain of 57 | 盈利57"),
-    Trick(
-        "no losses",
+    Row("-57", MILLION, LOSSES, "57 (gain) | gain of 57 | 盈利57", name="losses"),
+    Row(
         "57",
         MILLION,
         "gain of 57 | inflow of 57 | The tax loss carryforward was 57 | 盈利57 | "
         "The provision for loan losses is 57 | The change in net loss was 57",
         LOSSES + " | 57 (sign: -) | 57 (−) | 57 (opposite sign) | 57 (revenue decreased)",
+        name="no losses",
     ),
-    Trick(
-        "denied or taken back",
+    Row(
         "57",
         MILLION,
         "This is not 56, so the answer is 57 | 不是56，答案是57 | "
@@ -103,62 +102,68 @@ ABUSES = (
         "并非答案：57 | 答案可能是57 | 答案是57吗 | 57 ish | 57. Just kidding. | "
         "~~57~~ | It is not: 57 | Nicht die Antwort: 57 | 57 at best | 57 (X) | "
         "57 (to be confirmed)",
+        name="denied or taken back",
     ),
-    Trick(
-        "another currency",
+    Row(
         "$6.20",
         UNKNOWN,
         "6.20 | 6.20 USD | $6.20 per share | 6.20 (rounded)",
         "6.20 PLN | 6.20 MXN | 6.20 bitcoin | 6.20 rand | 6.20 won | 6.20 apples | 6.20兹罗提 | "
         "6.20 (paid in yen) | Price in euros: 6.20",
+        name="another currency",
     ),
-    Trick("two percent signs", "5%", UNKNOWN, "5% | 5 percentage points", "5% bps | 5 %‰ | 5 %%"),
-    Trick(
-        "trillions",
+    Row(
+        "5%", UNKNOWN, "5% | 5 percentage points", "5% bps | 5 %‰ | 5 %%", name="two percent signs"
+    ),
+    Row(
         "3.5兆円",
         UNKNOWN,
         "三兆五千億円 | 3兆5000億円 | 35000億円",
         "3兆円 | 三兆円 | 3.5億円",
+        name="trillions",
     ),
-    Trick("ten quadrillions", "10京円", UNKNOWN, "10京円 | 十京円 | 10万兆円", "10円 | 10兆円"),
-    Trick(
-        "tenths", "15%", UNKNOWN, "1.5割 | 1割5分 | 一割五分 | 一成五", "1.5 | 割5分 | 1割6分 | 1割"
+    Row("10京円", UNKNOWN, "10京円 | 十京円 | 10万兆円", "10円 | 10兆円", name="ten quadrillions"),
+    Row(
+        "15%",
+        UNKNOWN,
+        "1.5割 | 1割5分 | 一割五分 | 一成五",
+        "1.5 | 割5分 | 1割6分 | 1割",
+        name="tenths",
     ),
-    Trick(
-        "numerals",
+    Row(
         "12345000",
         UNKNOWN,
         "千二百三十四万五千 | 1234万5000 | 一千二百三十四万五千圆整 | 壹仟贰佰叁拾肆万伍仟圆整",
         "千二百万 | 1234万5 | 十百千万",
+        name="numerals",
     ),
-    Trick("yuan and its tenths", "62元", UNKNOWN, "六十二元", "六十二元五角 | 62元5角"),
-    Trick(
-        "scale of the low end",
+    Row("62元", UNKNOWN, "六十二元", "六十二元五角 | 62元5角", name="yuan and its tenths"),
+    Row(
         "4% to 6%",
         UNKNOWN,
         "4% to 6% | 4-6% | 400 bps to 600 bps",
         "4 bps to 6% | 4 million to 6% | $4 to 6% | 4% to 6 bps",
+        name="scale of the low end",
     ),
-    Trick(
-        "amounts of a range",
+    Row(
         "$0.5 million to $2 million",
         UNKNOWN,
         "0.5-2 million | $500 thousand to $2 million",
         "0.5 billion to 2 million | €0.5 million to €2 million",
+        name="amounts of a range",
     ),
-    Trick("comparison", "> 10 stores", UNKNOWN, ">10 stores", "< 10 stores | 10 stores"),
-    Trick("comparison spelled", "≥ 50", UNKNOWN, ">= 50", "≤ 50 | <= 50 | > 50 | 50"),
-    Trick("either side", "±5%", UNKNOWN, "±5% | +/-5%", "5% | +5%"),
-    Trick(
-        "a name of one letter",
+    Row("> 10 stores", UNKNOWN, ">10 stores", "< 10 stores | 10 stores", name="comparison"),
+    Row("≥ 50", UNKNOWN, ">= 50", "≤ 50 | <= 50 | > 50 | 50", name="comparison spelled"),
+    Row("±5%", UNKNOWN, "±5% | +/-5%", "5% | +5%", name="either side"),
+    Row(
         "Class A shares",
         UNKNOWN,
         "class a shares | the Class A shares",
         "Class shares | Class B shares",
+        name="a name of one letter",
     ),
-    Trick("no name of one letter", "Class", UNKNOWN, "a class | The class", "Class A"),
-    Trick(
-        "yes and its contrary",
+    Row("Class", UNKNOWN, "a class | The class", "Class A", name="no name of one letter"),
+    Row(
         "yes",
         YES_NO,
         "Yes, because revenue did not fall below cost | Yes, that is correct | Yes, it was | "
@@ -167,16 +172,16 @@ ABUSES = (
         "是的，但是错误 | 是，其实不是 | はい、違います | Yes, it is not | Yes, that is false | "
         "Yes ❌ | Yes, the statement is not correct | Yes, partly | Yes, not really | "
         "Yes, by no means | Yes, that isn't right | yes. n | はい、ちがいます | 是的,错了",
+        name="yes and its contrary",
     ),
-    Trick(
-        "no and its contrary",
+    Row(
         "no",
         YES_NO,
         "No, that is not true | No. The statement is incorrect | 否，该说法不正确 | No, never",
         "No, it did | No, that is true | 不是，是的 | いいえ、はい | No, correct",
+        name="no and its contrary",
     ),
-    Trick(
-        "another option",
+    Row(
         "C",
         UNKNOWN,
         "$C$ | The answer is $C$. | \\(C\\) | C. Class B shares | C. A decrease in cash | "
@@ -186,25 +191,30 @@ ABUSES = (
         "Not the answer: C | C.D | C...D | C错误 | C. Wrong | "
         "答案：C。D也对 | C because D is right too | C because A and D are | "
         "C吗 | Cではない | Cかな",
+        name="another option",
     ),
-    Trick("false as an option", "B", UNKNOWN, "B. False | B. 错误", "B: false | B错误"),
-    Trick(
-        "options with and", "A;B;D", UNKNOWN, "A, B, and D | $A, B, D$", "A, B, or D | A, B, and C"
+    Row("B", UNKNOWN, "B. False | B. 错误", "B: false | B错误", name="false as an option"),
+    Row(
+        "A;B;D",
+        UNKNOWN,
+        "A, B, and D | $A, B, D$",
+        "A, B, or D | A, B, and C",
+        name="options with and",
     ),
-    Trick(
-        "a date with its preposition",
+    Row(
         "June 30, 2021",
         UNKNOWN,
         "As of June 30, 2021 | as at 30 June 2021 | 截至2021年6月30日",
         "before June 30, 2021 | by June 30, 2021 | since June 30, 2021",
+        name="a date with its preposition",
     ),
-    Trick("shares", "1900股", UNKNOWN, "1900 ordinary shares | 1900股普通股", "1900 stores"),
-    Trick("months", "22 months", UNKNOWN, "twenty-two months | 22 mths", "22 apples | $22"),
+    Row("1900股", UNKNOWN, "1900 ordinary shares | 1900股普通股", "1900 stores", name="shares"),
+    Row("22 months", UNKNOWN, "twenty-two months | 22 mths", "22 apples | $22", name="months"),
 )
 
 
 @pytest.mark.parametrize("abuse", ABUSES, ids=[abuse.name for abuse in ABUSES])
-def test_abuse(abuse: Trick) -> None:
+def test_abuse(abuse: Row) -> None:
     equal = {
         reply: verify(abuse.gold, reply, abuse.question) == "equal"
         for reply in f"{abuse.accepted} | {abuse.refused}".split(" | ")
