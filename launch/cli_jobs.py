@@ -52,8 +52,8 @@ def submit(
     command = jobs.command("train", preset, *changes, *(["--resume"] if resume else []))
     name = config.name if config else preset
     with tempfile.TemporaryDirectory() as folder:
-        wheels = [jobs.wheel_of(path, Path(folder)) for path in package or []]
-        job = jobs.submit(client, command, working_dir.resolve(), name, wheels)
+        modules = [part for path in package or [] for part in jobs.unpacked(path, Path(folder))]
+        job = jobs.submit(client, command, working_dir.resolve(), name, modules)
     typer.echo(f"{job}: {command}", err=True)
     if wait:
         try:

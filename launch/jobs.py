@@ -7,6 +7,7 @@ import logging
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,8 +17,11 @@ from typing import Any
 from configs.errors import AssayError, ConfigError, FaultBudgetSpent
 from launch.access import HELP, private_token, require_token
 
-EXCLUDED = ("/runs/", "/.git/", "/.venv/", "/.hypothesis/", "**/__pycache__/", "**/.*_cache/")
-"""What of the working directory does not travel to the cluster."""
+LEFT_BEHIND = ("runs", ".git", ".venv", ".hypothesis")
+EXCLUDED = (*(f"/{name}/" for name in LEFT_BEHIND), "**/__pycache__/", "**/.*_cache/")
+"""What of the working directory, and of a package, does not travel to the cluster."""
+
+IMAGE = "install the package where the nodes' Python finds it"
 
 SAVE_S = 1800
 """How long a job that is asked to stop may take to finish its step and save."""
@@ -70,30 +74,50 @@ def check_paths(preset: str, output: str, working_dir: Path) -> None:
         raise ConfigError(f"{preset} must be a path within {working_dir}, which is what travels")
 
 
-def wheel_of(package: Path, folder: Path) -> Path:
-    """The wheel of a package; that of a project's folder is built into `folder`.
+def unpacked(package: Path, folder: Path) -> list[Path]:
+    """The modules of a wheel, or of a project's folder, and its metadata, in folders in `folder`.
+
+    Ray could take the wheel itself, but knows it by its name, so that a cluster keeps the first
+    of one version; and installs it in each process's environment, where two that start at once on
+    a node delete it under each other. Folders go by their content.
 
     Raises:
-        ConfigError: it is neither a wheel nor the folder of a project, or cannot be built.
+        ConfigError: it is neither a wheel nor the folder of a project, cannot be installed here,
+            or has files that would not travel.
     """
-    if package.suffix == ".whl" and package.is_file():
-        return package.resolve()
-    if not (package / "pyproject.toml").is_file():
+    is_wheel = package.suffix == ".whl" and package.is_file()
+    if not is_wheel and not (package / "pyproject.toml").is_file():
         raise ConfigError(f"{package} is neither a wheel nor a folder with a pyproject.toml")
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    target = folder / package.resolve().name
-    done = subprocess.run([*build, "-w", target, package], capture_output=True, text=True)
+    target = tempfile.mkdtemp(dir=folder)
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+            "--no-deps", "--no-build-isolation", "--no-compile", "--target", target,
+            package.resolve(),
+        ],
+        capture_output=True, text=True,
+    )  # fmt: skip
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
-        raise ConfigError(f"{package} cannot be built: {last}; try `pip wheel {package}`")
-    [wheel] = target.glob("*.whl")
-    return wheel
+        raise ConfigError(f"{package} cannot be installed: {last}; try `pip install {package}`")
+    modules = sorted(Path(target).iterdir())
+    for place, module in enumerate(modules):
+        if module.suffix == ".py":  # Ray takes folders
+            modules[place] = module.with_suffix("")
+            modules[place].mkdir()
+            module.rename(modules[place] / "__init__.py")
+        elif not module.is_dir():
+            raise ConfigError(f"{package} installs {module.name}, which cannot travel: {IMAGE}")
+        for left in LEFT_BEHIND:
+            if (module / left).exists():
+                raise ConfigError(f"{package}: {module.name}/{left} would not travel: rename it")
+    return modules
 
 
 def submit(
-    client: Any, entrypoint: str, working_dir: Path, name: str, wheels: Sequence[Path] = ()
+    client: Any, entrypoint: str, working_dir: Path, name: str, modules: Sequence[Path] = ()
 ) -> str:
-    """Start a job and return its id. `wheels` are installed wherever its processes run.
+    """Start a job and return its id. `modules`, folders, can be imported by its processes.
 
     Raises:
         ConfigError: the cluster refused it.
@@ -105,8 +129,8 @@ def submit(
         # shows these values.
         "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(SAVE_S), "PYTHONUNBUFFERED": "1"},
     }
-    if wheels:  # Ray fails on an empty list
-        environment["py_modules"] = [str(wheel) for wheel in wheels]
+    if modules:  # Ray fails on an empty list
+        environment["py_modules"] = [str(module) for module in modules]
     deadline = time.monotonic() + READY_S
     while True:
         try:

@@ -22,6 +22,7 @@ from ray.exceptions import (
     RayError,
     RaySystemError,
     RayTaskError,
+    RuntimeEnvSetupError,
     WorkerCrashedError,
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -49,6 +50,7 @@ INFRASTRUCTURE = (
     OutOfMemoryError,
     RaySystemError,
     TimeoutError,
+    RuntimeEnvSetupError,
     WorkerCrashedError,
 )
 """What machines and processes do. Anything else that is raised counts as the data's fault."""
@@ -100,7 +102,10 @@ async def ask(actor: Any, method: str, args: tuple[Any, ...]) -> Any:
     except (RayActorError, ActorUnschedulableError) as error:
         raise ProcessDied(first_line(error)) from error
     except RayError as error:
+        _log.error("%s failed\n%s", method, error)
         named = f"{type(error).__name__}: {first_line(error)}"
+        if isinstance(error, RuntimeEnvSetupError):  # the node's traceback, whose end says it
+            named += " " + str(error).strip().rpartition("\n")[2]
         raise RequestFailed(named, fault_class(error)) from error
 
 

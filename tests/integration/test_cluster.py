@@ -196,7 +196,7 @@ def faults(run: Run) -> list[dict[str, object]]:
 
 
 def test_an_environment_of_ones_own_travels_with_the_job(tmp_path: Path) -> None:
-    """Made by `assay env new`, built into a wheel by `submit`, installed by Ray on every node."""
+    """Made by `assay env new`, unpacked by `submit`, brought by Ray to every node."""
     package = write_package("exotic_rates", tmp_path)
     with two_nodes() as nodes:
         shared = nodes.folder / "runs"

@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError, RuntimeEnvSetupError
 
 from benchmarks.virtual_time import simulate
 from configs.errors import DataError, FaultBudgetSpent, LearnerLost
 from configs.schema import DeadlinesConfig
 from launch.faults import FaultClass, ProcessDied, RequestFailed
 from launch.fleet import RewardFleet, RolloutFleet
-from launch.remote import fault_class, within
+from launch.remote import ask, fault_class, within
 from launch.states import Limits
 from rl.evaluate import GroupLost
 from rl.ledger import MAX_ATTEMPTS
@@ -51,6 +51,20 @@ def test_our_own_errors_come_through_unchanged() -> None:
     error = raised_in_an_actor(DataError("row 7 is bad"))
     with pytest.raises(DataError, match="row 7 is bad"):
         asyncio.run(within(60, "worker 1", "scoring", fail(error)))
+
+
+class NoEnvironment:
+    """An actor whose environment Ray could not set up."""
+
+    class start:
+        @staticmethod
+        async def remote() -> None:
+            raise RuntimeEnvSetupError("Traceback (most recent call last):\nOSError: disk is full")
+
+
+def test_the_cause_of_a_failed_environment_is_told() -> None:
+    with pytest.raises(RequestFailed, match=r"set up runtime environment\. OSError: disk is full"):
+        asyncio.run(ask(NoEnvironment, "start", ()))
 
 
 def test_a_dead_actor_is_named() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import stat
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from configs.errors import ConfigError
 from launch import access, jobs
 from launch.access import is_loopback, private_token, require_token
+from launch.env_new import write_package
 
 
 @contextmanager
@@ -138,18 +140,64 @@ def test_a_job_is_the_plain_command_in_a_copy_of_the_folder(tmp_path: Path) -> N
     assert not [name for name in environment["env_vars"] if "TOKEN" in name or "KEY" in name]
 
 
-def test_packages_travel_along_as_wheels(tmp_path: Path) -> None:
-    wheel = tmp_path / "rates-0.1.0-py3-none-any.whl"
-    wheel.touch()
-    assert jobs.wheel_of(wheel, tmp_path) == wheel
-    for nothing in (tmp_path, tmp_path / "missing.whl"):
-        with pytest.raises(ConfigError, match="neither a wheel nor"):
-            jobs.wheel_of(nothing, tmp_path)
+def test_packages_travel_along_as_folders(tmp_path: Path) -> None:
+    """As folders Ray knows them by their content: the same version, changed, is another."""
+    project = write_package("rates", tmp_path)
+    unpacked = jobs.unpacked(project, tmp_path)
+    assert [module.name for module in unpacked] == ["rates", "rates-0.1.0.dist-info"]
+    assert (unpacked[0] / "env.py").read_text() == (project / "rates" / "env.py").read_text()
+    assert "rates.env:Tasks" in (unpacked[1] / "entry_points.txt").read_text()
     client = Client()
-    jobs.submit(client, "x", tmp_path, "x", [wheel])
+    jobs.submit(client, "x", tmp_path, "x", unpacked)
     environment = client.asked["runtime_env"]
     assert isinstance(environment, dict)
-    assert environment["py_modules"] == [str(wheel)]
+    assert environment["py_modules"] == [str(module) for module in unpacked]
+
+
+def wheel(folder: Path, *names: str) -> Path:
+    """A wheel with files of these names."""
+    path = folder / "mine-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+        archive.writestr(
+            "mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "mine-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        archive.writestr("mine-1.0.dist-info/RECORD", "")
+    return path
+
+
+def test_a_wheel_of_one_module_travels_as_a_folder(tmp_path: Path) -> None:
+    [_, module] = jobs.unpacked(wheel(tmp_path, "mine.py"), tmp_path)
+    assert module.name == "mine"
+    assert [file.name for file in module.iterdir()] == ["__init__.py"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["mine.pth"], r"installs mine\.pth, which cannot travel"),
+        (["mine/__init__.py", "mine/runs/a.py"], "mine/runs would not travel: rename it"),
+    ],
+)
+def test_nothing_of_a_package_is_lost_on_its_way(
+    names: list[str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        jobs.unpacked(wheel(tmp_path, *names), tmp_path)
+
+
+def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
+    for nothing in (tmp_path, tmp_path / "missing.whl"):
+        with pytest.raises(ConfigError, match="neither a wheel nor"):
+            jobs.unpacked(nothing, tmp_path)
+    (tmp_path / "broken.whl").touch()
+    with pytest.raises(ConfigError, match=r"broken\.whl cannot be installed: "):
+        jobs.unpacked(tmp_path / "broken.whl", tmp_path)
 
 
 def test_a_refused_token_is_explained(tmp_path: Path) -> None:
