@@ -44,6 +44,7 @@ _STATED = re.compile(
     r"(?=$|[.,;!。、])",
     re.IGNORECASE,
 )
+_NUMBERED = re.compile(r"\.?\s?#?[0-9]{1,4}\.?")
 _GOES_ON = re.compile(
     r"\s+(?:indeed\b|and\s|there\s+(?:is|are|was|were)\b|(?:the|its|their)\s"
     r"|(?!unless|until|maybe|perhaps|possibly|probably|hardly|never|scarcely)[a-z]{5,20}\s+"
@@ -104,7 +105,7 @@ _LEAD_IN = re.compile(
 )
 _TAIL = re.compile(
     r"\s*(?:(?:is|are)\s+(?:the\s+)?(?:(?:correct|right|best)\s*|(?=answer))(?:answers?|options?)?"
-    r"|选?项(?:正确)?|正确)?\s*[.。]?"
+    r"|选?项(?:正确)?|正确)?\s*[.。,，;；]?"
 )
 _BRACKETS = re.compile(r"[\[\]{}\"'`*]")
 _ONLY = re.compile(rf"[(]?({_LETTERS})")
@@ -155,6 +156,8 @@ def read_yes_no(text: str) -> bool | None:
     rest = text[match.end() :].removeprefix("的" if subject else "")
     if not rest:
         return said
+    if _NUMBERED.fullmatch(rest):
+        return None  # "No. 5"
     follows = _FOLLOWS.match(rest) or (match[0].lower() in ("yes", "yep") and _GOES_ON.match(rest))
     if not said:
         rest = _CONFIRMS_NO.sub("", rest)

@@ -44,7 +44,8 @@ _LEAD_IN = re.compile(
     r"(?:as\s+(?:of|at)|dated|on|at|截至|截止|于)\s*(?=[a-z0-9二])(?:the\s+)?", re.IGNORECASE
 )
 _WEEKDAY = re.compile(
-    r"^(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s|\s?\((?:星期|周|礼拜)[一二三四五六日天]\)$",
+    r"^(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s|\s?\(?(?:星期|周|礼拜)[一二三四五六日天]\)?$"
+    r"|\s?\((?:[月火水木金土日](?:曜日?)?|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6})\)$",
     re.IGNORECASE,
 )
 _CJK_PART = re.compile("[零〇一二三四五六七八九十]+(?=[年月日号])")

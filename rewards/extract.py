@@ -12,7 +12,7 @@ from rewards.boxes import find_box, read_box
 from rewards.conclusions import LETTERS
 from rewards.numbers import parse_quantity, states_another
 from rewards.remarks import bears_number, value_of_working, without_times
-from rewards.statements import ITEM_LINES, stated_figure
+from rewards.statements import ITEM_LINES, NEGATION, stated_figure, stated_in_english
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
 MAX_ANSWER_CHARS = 4000
@@ -29,7 +29,7 @@ _PHRASE = re.compile(
     r"(?:(?:is|are|was|(?:should|would|will) be|comes to|turns out to be)(?![a-z])"
     r"(?:,?\s+(?:therefore|thus|hence|then|so|simply|clearly|indeed|given by)(?![a-z]),?)?"
     r"|=>?|→|:|：)"
-    r"|(?<![a-z])answer[\"'*_`]*[ \t]*\n"
+    r"|(?<![a-z])answer[\"'*_`]*[ \t]*(?:\n|(?=\$|\\[(\[]))"
     r"|(?<![a-z])(?:correct|right|best)\s+(?:option|choice)s?\s+(?:is|are)"
     r"|(?:(?<!错误)(?<!错误的)答案|正确选项)[*】]*\s*(?:(?:应该?|应当)?[是为]|:|：|选择?)"
     r"|(?:答え|(?<!不)正解)(?:は|:|：)|(?:故|应|应该|应当|因此|所以|本题|最终|我|(?:综上(?:所述)?|以上|可知|可见)[,，])选择?[:：]?"
@@ -42,9 +42,17 @@ _PHRASE = re.compile(
 _PHRASE_WORDS = ("answer", "option", "choice", "####")
 _CJK_PHRASE_WORDS = ("答", "正解", "选")
 _RESTATED = re.compile(
-    r"^(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:)|(?:最终)?答案\s*(?:是|为|:|：))\s*",
+    r"^(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:)|(?:最终)?答案\s*(?:是|为|:|：))\s*"
+    r"|^\\text\s*\{\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is|:)\s*\}\s*",
     re.IGNORECASE,
 )
+_RESULT = re.compile(
+    r"\A(?:(?:the\s+)?(?:final\s+)?(?:result|answer to the question|ans)"
+    r"\s*(?:is\b(?!n't)|[:：]|(?<=ans)\.)"
+    r"|(?:so|thus|hence|therefore)[,:]\s|=\s|(?:最终|计算|計算)?[结結]果\s*(?:[是为は]\s*[:：]?|[:：]))\s*",
+    re.IGNORECASE,
+)
+_END_OF_TEXT = re.compile(r"(?:\s*(?:</s>|<eos>|<\|(?:im_end|endoftext|eot_id|end)\|>))+\Z")
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
 _DENIED = re.compile(
@@ -95,18 +103,14 @@ _BOTH_ENDS = re.compile(
 _EQUALS = re.compile(r"=|≈|\\approx")
 _IDENTIFIER = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]_?\{?[0-9]{1,2}\}?(?![0-9])")
 _STATEMENT = re.compile(
-    r"\A(?!\s*[0-9.]+\s*[:：]\s*[0-9.]+\s*\Z).*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",
-    re.IGNORECASE | re.DOTALL,
-)
-_CHANGE = re.compile(
-    r".*\b((?:decreased|declined|dropped|fell|shrank|contracted|slipped|slumped|plunged|increased"
-    r"|rose|grew)\s+(?:by\s)?.+)",
+    r"\A(?!\s*(?:(?!(?:19|20)[0-9]{2}:\s)[0-9.]+\s*[:：]\s*){1,4}[0-9.]+\s*\Z).*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _HEDGE = re.compile(
     r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
     r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
-    r"|=/=|\\not\b|\bnot\s*\}?\s*[=:]|可能|也许|大概|似乎|かも|たぶん|または|もしくは|あるいは|でしょう|だろう",
+    r"|=/=|==|\\not\b|\bnot\s*\}?\s*[=:]|\blambda\b|\b(?:print|exec|eval|return|def)\s*[:(]"
+    r"|\}\s*\{\s*\"|可能|也许|大概|似乎|かも|たぶん|または|もしくは|あるいは|でしょう|だろう",
     re.IGNORECASE,
 )
 _SIDE_START = re.compile(
@@ -135,7 +139,6 @@ _WHEN_TAIL = re.compile(
     r"\s+(?:from|between|in|for|as of|at|during|over|on|compared (?:with|to))\s+([^$€£¥%]{1,60})$",
     re.IGNORECASE,
 )
-_NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
 
 
 class Source(StrEnum):
@@ -181,6 +184,7 @@ def extract_answer(reply: str) -> Answer:
             stated = answer_of_object(inner)
             return _found((inner if stated is None else stated) if found else "", Source.TAG)
     text = reply[start:].strip()
+    text = _END_OF_TEXT.sub("", text) if text.endswith(">") else text
     if text.endswith(("}", "```")) and (stated := answer_of_object(text)) is not None:
         return _found(stated, Source.PHRASE)
     window = text[-_PHRASE_WINDOW:]
@@ -189,8 +193,8 @@ def extract_answer(reply: str) -> Answer:
             return Answer("", Source.NONE)
         items = ITEM_LINES.match(window, phrase.end()) if window[phrase.end() - 1] == "\n" else None
         stated = items[0] if items else window[phrase.end() :].partition("\n")[0]
-        return _found(stated.rstrip("}"), Source.PHRASE)
-    return _found(text if len(text) <= SHORT_REPLY_CHARS else "", Source.REPLY)
+        return _found(stated.strip("} "), Source.PHRASE)
+    return _found(_RESULT.sub("", text) if len(text) <= SHORT_REPLY_CHARS else "", Source.REPLY)
 
 
 def number_candidates(answer: Answer) -> Iterator[str]:
@@ -230,8 +234,7 @@ def number_candidates(answer: Answer) -> Iterator[str]:
         yield _with_sign(sentence, statement)
     if stated := stated_figure(sentence):
         yield stated
-    if not _NEGATION.search(sentence) and (change := _CHANGE.search(timeless)):
-        yield change[1]
+    yield from stated_in_english(timeless)
 
 
 def _stated_in_mark(text: str) -> Iterator[str]:
@@ -243,11 +246,14 @@ def _stated_in_mark(text: str) -> Iterator[str]:
         if statement and not _sides_differ(_EQUALS.split(text)):
             yield _with_sign(text, statement)
         return
-    timeless = _without_when(text.rstrip(" ."))
+    timeless = _without_when(text.rstrip(" .。"))
     if timeless != text:
         yield timeless
-    if not _NEGATION.search(text) and (change := _CHANGE.fullmatch(timeless)):
-        yield change[1]
+    statement = _STATEMENT.fullmatch(timeless)
+    label = timeless[: statement.start(1)] if statement else ""
+    if statement and not _DENIES_STATEMENT.search(label) and not bears_number(without_times(label)):
+        yield _with_sign(timeless, statement)
+    yield from stated_in_english(timeless)
 
 
 def _first_clause(sentence: str) -> str:
@@ -277,7 +283,7 @@ def _without_when(sentence: str) -> str:
 def list_candidates(answer: Answer) -> list[str]:
     """The texts in which an answer may state a list: all of it, or what follows the last "are"."""
     marked = answer.source in (Source.BOXED, Source.TAG)
-    if marked or _HEDGE.search(answer.text) or _NEGATION.search(answer.text):
+    if marked or _HEDGE.search(answer.text) or NEGATION.search(answer.text):
         return [answer.text]
     statement = _STATEMENT.search(answer.text)
     return [answer.text, statement[1]] if statement else [answer.text]

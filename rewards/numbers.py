@@ -13,6 +13,7 @@ import unicodedata
 from typing import NamedTuple
 
 from rewards.numerals import NUMBER_WORDS, to_ascii
+from rewards.points import with_points
 from rewards.remarks import bears_number, value_of_working, without_times
 from rewards.typography import plain
 from rewards.units import (
@@ -64,10 +65,12 @@ class Quantity(NamedTuple):
 
 
 _CURRENCY_UNITS = frozenset(CURRENCIES.values())
-_PLAIN = re.compile(r"(-?)(\$?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?)(%?)\.?")
+_PLAIN = re.compile(
+    r"(-?)(\$?)((?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,99})?)(%?)\.?"
+)
 _DIGITS = (
     r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![,0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![,0-9])"
-    r"|[0-9]{1,3}(?:[ '’][0-9]{3})+(?![0-9])|[0-9]{1,40})(?:\.[0-9]{1,40})?|\.[0-9]{1,40}"
+    r"|[0-9]{1,3}(?:[ '’][0-9]{3})+(?![0-9])|[0-9]{1,40})(?:\.[0-9]{1,99})?|\.[0-9]{1,99}"
 )
 _NUMBER = re.compile(
     rf"(?P<sign>[-+△▲])?\s*(?P<currency>{CURRENCY_MARK})?\s*(?P<sign2>-)?\s*(?P<open>\()?\s*"
@@ -88,16 +91,16 @@ _TOKEN = re.compile(
 )
 _LEAD_IN = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
-    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴•]|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
+    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴•]|#{1,6}(?=\s)|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
     r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|占比?|即|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
 _LINK = r"(?:\s+(?:of|was|is|amount(?:s|ed|ing)?\s+to)\s+|\s*[:=]\s*)"
 _VERBAL_SIGN = re.compile(
     rf"(?:(?:an?|the)\s+)?(?:(?:net|total|operating|cash)\s+)*"
-    rf"(?:(?P<fall>{FALL})|increase|rise|gain|profit|growth|total|inflow){_LINK}"
+    rf"(?:(?P<fall>{FALL})|increase|rise|gain|profit|growth|total|inflow|change|difference){_LINK}"
     r"|(?:(?P<fell>decreased|declined|dropped|fell|reduced|down|lost|shrank|contracted|slipped"
-    r"|slumped|plunged)|increased|rose|grew|gained|up)"
+    r"|slumped|plunged)|increased|rose|grew|gained|changed|up)"
     r"\s+(?:by\s+)?"
     rf"|(?:同比|环比|较上年)?(?:(?P<down>{CJK_FALL})|盈利|净流入|增长|增加|增幅|上升|上涨|[涨升]幅|涨"
     r"|提[高升]|升高|増加|上昇)"
@@ -106,6 +109,11 @@ _VERBAL_SIGN = re.compile(
     re.IGNORECASE,
 )
 _CJK_RISE = re.compile("[增増升]|上昇")
+_IN_SCALE = re.compile(
+    r"(?<=[0-9]),?\s+in\s+(?=(?:thousand|million|billion|trillion|percent|per cent|%)s?(?![a-z]))",
+    re.I,
+)
+_AREA = re.compile("(?<=[0-9 ])[kc]?m[²³]")
 _WHEN = re.compile(
     r"(?<=[^\s])\s+(?:in|for|during|as of|at the end of)\s+(?:the\s+)?"
     r"(?:fiscal\s+)?(?:year\s+|fy\s*)?(?:19|20)[0-9]{2}$",
@@ -146,23 +154,24 @@ _SPELLINGS = {
     "basis point": "bp",
     "basis points": "bps",
     "u.s.": "US ",
+    "p.a.": "per annum",
 }
-_SPELLING = re.compile(r"\b(?:per cent|per mille|basis points?|u\.s\.)", re.IGNORECASE | re.ASCII)
+_SPELLING = re.compile(
+    r"\b(?:per cent|per mille|basis points?|u\.s\.|p\.a\.)", re.IGNORECASE | re.ASCII
+)
 _CJK_REFUSED = re.compile(
-    "[或不到吗呢来至和减減降跌亏損损非无無超多]|[十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]"
+    "半(?!年)|[或不到吗呢来至和减減降跌亏損损非无無超多]|[十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]"
     r"|でしょう|だろう|かも|悪化|恶化|マイナス|低[下いく]|縮小|落|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
 )
-_DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]{2})(?![0-9.,])")
-_DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
-_SPACED_POINT = re.compile(r"(?<=[0-9]) (\.|,(?= [0-9]{3}(?![0-9]))) (?=[0-9])")
 _NO_GROUP = re.compile("，(?![0-9０-９]{3})")  # "93，94" is two numbers
 _LITERAL_NEWLINE = re.compile(r"(?:\\+n\s*)+$")
 _LATEX_FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _POWER_OF_TEN = re.compile(
-    r"\s*(?:\\cdot|[×x*])\s*10\s*(?:\^|\*\*)\s*"
+    r"\s*(?:\\cdot|[×x*·⋅])\s*10\s*(?:\^|\*\*)\s*"
     r"(?:\{([-+]?[0-9]+)\}|\(([-+]?[0-9]+)\)|([-+]?[0-9]+)(?![\^*0-9]))"
 )
 _BOLD = re.compile(r"(?<![0-9*])\*\*([^*]{1,60})\*\*(?![0-9*])")
+_UNDERLINED = re.compile(r"(_{1,2})([^_]{1,60})\1")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
 _FROM_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _MINUS = str.maketrans({**dict.fromkeys("−–—﹣‐‑", "-"), "\u00a0": " ", "\u202f": " "})
@@ -190,7 +199,8 @@ def parse_quantity(text: str, fractions: bool = True) -> Quantity | None:
             return None
         divisor = float(match["divisor"])
         number = number / divisor if divisor else math.nan
-    signs = [sign for sign in match.group("sign", "sign2", "sign3", "open") if sign]
+    groups = ("sign", "sign2", "sign3") if match["divisor"] else ("sign", "sign2", "sign3", "open")
+    signs = [sign for sign in match.group(*groups) if sign]  # "(1/3)" is no third less
     if len(signs) > 1 or not math.isfinite(number) or (number == 0 and digits.strip("0.")):
         return None
     if is_decrease or (signs and signs[0] != "+"):
@@ -207,6 +217,7 @@ def _tidy(text: str) -> tuple[str, bool]:
         text = _LITERAL_NEWLINE.sub("", text)
         text = _LATEX_FRACTION.sub(r"\1/\2 ", plain(text))
     if not text.isascii():
+        text = _AREA.sub(" sq", text)
         text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_FROM_SUPERSCRIPT)}}}", text)
         if any(unicodedata.category(char) == "No" for char in text):
             return "", False  # "1½" would come out as 11/2, "①" as 1
@@ -214,6 +225,7 @@ def _tidy(text: str) -> tuple[str, bool]:
     text = _POWER_OF_TEN.sub(lambda m: f"e{m[1] or m[2] or m[3]}", text)
     text = text.replace("{,}", ",")
     text = _BOLD.sub(r"\1", text).strip(_EDGES)
+    text = underlined[2] if (underlined := _UNDERLINED.fullmatch(text)) else text
     if len(text) > 2 and text[0] + text[-1] in ("$$", "{}"):
         text = text[1:-1].strip("$ ")
     text = text[:-1] if text.endswith((".", "。", ",", ";")) else text
@@ -228,9 +240,7 @@ def _tidy(text: str) -> tuple[str, bool]:
         if verbal["down"] and _CJK_RISE.search(text):
             return "", False  # of a loss that rose
     text = _TO_ONE.sub("", _WHEN.sub("", text))
-    text = _SPACED_POINT.sub(r"\1", text)
-    text = _DOT_GROUPS.sub(lambda m: m[0].replace(".", ""), text)
-    text = _DECIMAL_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", text)
+    text = with_points(_IN_SCALE.sub(" ", text))
     sign = text[:1] if text[:1] in ("-", "△", "▲") else ""
     is_decrease = bool(verbal and any(verbal.group("fall", "fell", "down", "minus")))
     body = text[len(sign) :].strip()
@@ -247,6 +257,8 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
         if token is None:
             return None
         word, position = token[1].lower(), token.end()
+        if "\n" in token[0] and not (word in SCALES or word in PERCENTS or word in CURRENCIES):
+            return None  # "1\nimport os"
         if word == ")" and is_open:
             is_open = False
         elif word == "(" and not is_open and (remark := _REMARK.fullmatch(rest, position)):
@@ -271,7 +283,7 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
             or word in PERCENTS
             or word in REFUSED
             or word in NUMBER_WORDS
-            or (len(word) == 1 and word.isalpha() and word.isascii() and word not in "xa")
+            or (len(word) == 1 and word.isalpha() and word.isascii() and word not in "xag")
             or num_words == MAX_WORDS
             or _CJK_REFUSED.search(word)
             or (names_unit and is_scale_like(word))
@@ -282,7 +294,7 @@ def _with_suffix(number: float, rest: str, is_open: bool, unit: str) -> Quantity
                 unit = unit if word in NO_UNIT or percent else _counted(word)
             num_words += word not in FILLERS
         names_unit = names_unit and word not in STOPS
-    if is_open or not math.isfinite(number * scale):
+    if is_open or word in STOPS or not math.isfinite(number * scale):
         return None
     return Quantity(number, scale, percent, unit)
 

@@ -10,12 +10,13 @@ import re
 from decimal import Decimal
 
 _OTHERS, _PLAIN = (
-    "壹贰貳叁參肆伍陆陸柒捌玖拾佰仟两兩〇萬億兆京",
-    "一二二三三四五六六七八九十百千二二零万亿兆京",
+    "壹壱贰貳弐叁參参肆伍陆陸柒捌玖拾佰仟两兩〇萬億兆京",
+    "一一二二二三三三四五六六七八九十百千二二零万亿兆京",
 )
 _FROM_OTHERS = str.maketrans(_OTHERS, _PLAIN)
 _RUN = re.compile(rf"[{_OTHERS}{_PLAIN}]+")
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")}
+_TENTH = {**_DIGITS, "半": 5}
 _TENS = {"十": 10, "百": 100, "千": 1000}
 _NUMERAL = re.compile(
     r"((?:[零一二三四五六七八九十]|[百千](?=[一二三四五六七八九十百]))[零一二三四五六七八九十百千万亿兆京]*)"
@@ -31,7 +32,7 @@ _SHARE = re.compile(r"(百|千|万|[零一二三四五六七八九十]+|[0-9]{1,
 _SHARE_SIGN = {"百": "%", "千": "‰", "万": "‱"}
 _DIGIT = "[一二三四五六七八九1-9]"
 _TENTHS = re.compile(
-    rf"({_DIGIT})(?:成({_DIGIT}?)|割(?:({_DIGIT})分)?(?:({_DIGIT})厘)?)(?![0-9{_PLAIN}])"
+    rf"({_DIGIT})(?:成({_DIGIT}|半)?|割(?:({_DIGIT})分)?(?:({_DIGIT})厘)?)(?![0-9{_PLAIN}])"
 )
 _SCALE = {"十": 1, "百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "兆": 12, "京": 16}
 _MYRIADS = {"万": 4, "亿": 8, "兆": 12, "京": 16}
@@ -71,9 +72,11 @@ def to_ascii(text: str) -> str:
         whole, part = share[1], to_ascii(share[2])
         if whole in _SHARE_SIGN:
             return part + _SHARE_SIGN[whole]
-        return f"{part}/{to_ascii(whole)}"
+        digits = re.match("[0-9.]*", part)
+        end = digits.end() if digits else 0
+        return f"{part[:end]}/{to_ascii(whole)}{part[end:]}"
     if tenths := _TENTHS.match(text):
-        one, two, three, four = (str(_DIGITS.get(d, d)) if d else "0" for d in tenths.groups())
+        one, two, three, four = (str(_TENTH.get(d, d)) if d else "0" for d in tenths.groups())
         return f"{one}{two if tenths[2] else three}.{four}%{text[tenths.end() :]}"
     if numeral := _NUMERAL.match(text):
         whole_digits = _integer(numeral[1])

@@ -57,10 +57,12 @@ PERCENT_UNITS_FROM = 3.0
 """From this size on a gold without a unit may be in percent units ("37.81" for 37.81 %): a fraction
 of three is rarer than a percentage of three."""
 
-_STRONG_SPLIT = re.compile(r"\s*(?:;|；|\n|、)\s*(?:and\s+)?")
+_STRONG_SPLIT = re.compile(r"\s*(?:;|；|\n|、|(?<=\s)/(?=\s))\s*(?:and\s+)?")
 _WEAK_SPLIT = re.compile(
-    r"\s*(?:,(?![0-9]{3}(?![0-9]))|，)\s*(?:and\s+|和)?|\s+(?:and|&)\s+|(?<=[0-9%元])\s*[和与及]\s*"
+    r"\s*(?:,(?![0-9]{3}(?![0-9]))|，)\s*(?:and\s+|和)?|\s+(?:and|&)\s+|(?<=[0-9%元年])\s*[和与及]\s*"
 )
+_EITHER_SPLIT = re.compile(rf"{_STRONG_SPLIT.pattern}|{_WEAK_SPLIT.pattern}")
+_YEARS = re.compile(r"(?:the\s+)?(?:fiscal\s+)?years\s+(?=[0-9])", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 _NUMBERING = re.compile(r"^[ \t]*(?:[(]?[1-9][.)]|[*•·])[ \t]+", re.MULTILINE)
 _IN_BRACKETS = re.compile(r"\s*\\?[({]([^(){}\\]*)\\?[)}]\s*\.?")
@@ -259,8 +261,9 @@ def _quantities_agree(
         return False
     if percent_gold and (answer.is_money or (not bare and not answer.percent)):
         return False  # "$26.82", "26.82 million" for 26.82 %
-    if answer.percent and not percent_gold and (declared or gold.is_money):
-        return False  # "9400%" for 94 million, "870%" for $8.70
+    counted = declared or gold.is_money or question.answer_type == "count"
+    if answer.percent and not percent_gold and counted:
+        return False  # "9400%" for 94 million, "870%" for $8.70, "400%" for 4 stores
     if is_close(value, answer.value, tolerance):
         return True
     if bare and declared:
@@ -293,7 +296,8 @@ def _items_agree(
         text = _RESPECTIVELY.sub("", text)
         text = _NUMBERING.sub("", without_bullets(text)) if "\n" in text else text
         text = inner[1] if (inner := _IN_BRACKETS.fullmatch(text)) else text
-        for separator in (_STRONG_SPLIT, _WEAK_SPLIT):
+        text = _YEARS.sub("", text)
+        for separator in (_STRONG_SPLIT, _WEAK_SPLIT, _EITHER_SPLIT):
             split = (part.strip("\"'") for part in separator.split(text.strip(" .;[]。")))
             parts = [Answer(part, Source.BOXED) for part in split if part]
             if len(parts) == len(golds) and _all_met(golds, parts, ordered, question):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from envs.simulated.expressions import evaluate
@@ -72,5 +73,7 @@ def value_of_working(text: str) -> float | None:
         return None
     try:
         return float(evaluate(text))
-    except (ValueError, ArithmeticError):
+    except ArithmeticError:
+        return math.nan  # "1/0" is no number, and so another one than any
+    except ValueError:
         return None

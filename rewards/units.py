@@ -49,14 +49,17 @@ CURRENCY_MARK = (
     rf"|{_NAMES})"
 )
 """How a currency is written before digits; a pattern, without regard to case."""
-_SIGNS = {"$": ("USD", "HKD", "AUD", "CAD", "SGD", "TWD", "NZD"), "¥": ("CNY", "JPY")}
-"""Currencies that share a sign."""
+_SIGNS = {
+    "$": ("USD", "HKD", "AUD", "CAD", "SGD", "TWD", "NZD"), "¥": ("CNY", "JPY"), "coin": ("BTC",),
+}  # fmt: skip
+"""Currencies that share a sign; and 枚, which counts coins."""
 COUNTED = {
     "cents": "cent", "cent": "cent", "pence": "cent", "分": "cent", "角": "jiao", "x": "times",
     "times": "times", "fold": "times", "倍": "times", "吨": "ton", "tons": "ton", "tonnes": "ton",
     "股": "share", "share": "share", "shares": "share", "株": "share", "手": "lot",
     "lot": "lot", "lots": "lot",
-    "份": "unit", "枚": "coin", "张": "piece", "克": "gram", "人": "person", "people": "person",
+    "份": "unit", "枚": "coin", "张": "piece", "克": "gram", "g": "gram", "gram": "gram",
+    "grams": "gram", "pt": "point", "人": "person", "people": "person",
     "employees": "person", "year": "year", "years": "year", "年": "year", "quarters": "quarter",
     "month": "month", "months": "month", "月": "month", "weeks": "week",
     "week": "week", "周": "week", "day": "day", "days": "day", "天": "day", "日": "day",
@@ -76,7 +79,7 @@ FALL = (
 )
 """A noun that turns the sign: "a loss of 94" is -94. A pattern, for use without regard to case."""
 CJK_FALL = (
-    "(?<![增涨升])[降跌减減]幅|下降|减少|減少|下跌|下滑|降低|净?亏损?|(?<!涨)跌(?!幅)|赤字|净?流出|(?<!増)減(?![価幅])|减值|純?損失"
+    "(?<![增涨升])[降跌减減]幅|下降|减少|減少|下跌|下滑|降低|净?亏损?|(?<!涨)跌(?!幅)|赤字|净?流出|净卖出|净?损失|(?<!増)減(?![価幅])|减值|純?損失"
     "|回落|缩水|萎缩|下挫|低下|下落|縮小|落ち込み"
 )
 _DECREASES = (
@@ -84,7 +87,9 @@ _DECREASES = (
     " 减 负 亏"
 )
 _CJK_DECREASES = "减少 下降 下跌 下滑 降低 亏损 净亏损 流出 净流出"
-_JAPANESE_DECREASES = "減 減少 低下 下落 縮小 落ち込み 落ち込んだ 低い マイナス 赤字 損失 ダウン"
+_JAPANESE_DECREASES = (
+    "減 減少 減益 減収 低下 下落 縮小 落ち込み 落ち込んだ 低い マイナス 赤字 損失 ダウン"
+)
 _DECREASED = re.compile(FALL)
 _CJK_DECREASED = frozenset(_DECREASES.split()) | frozenset(
     f"{particle}{word}{verb}"

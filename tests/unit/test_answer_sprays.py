@@ -137,7 +137,13 @@ ABUSES = (
         "千二百万 | 1234万5 | 十百千万",
         name="numerals",
     ),
-    Row("62元", UNKNOWN, "六十二元", "六十二元五角 | 62元5角", name="yuan and its tenths"),
+    Row(
+        "62元",
+        UNKNOWN,
+        "六十二元 | 62元0角5分",
+        "六十二元五角 | 63元5角 | 62元55角",
+        name="yuan and its tenths",
+    ),
     Row(
         "4% to 6%",
         UNKNOWN,
