@@ -65,7 +65,7 @@ def test_episodes_side_by_side() -> None:
         assert openings[0].tools[0].name == "add"
         started = time.monotonic()
         steps = await asyncio.gather(*(cells.step(n, call("wait", seconds=0.2)) for n in names))
-        assert time.monotonic() - started < 2, "they wait together"
+        assert time.monotonic() - started < 5, "they wait together"
         assert {text for step in steps for text in said(step)} == {"waited"}
         assert (await cells.step("e7", Message("assistant", "3"))).done
         await asyncio.gather(*(cells.close(name) for name in names))
@@ -223,10 +223,10 @@ def test_a_tool_that_is_taken_is_waited_for() -> None:
         names = [f"e{i}" for i in range(4)]
         await asyncio.gather(*(cells.reset(name, TASK) for name in names))
         started = time.monotonic()
-        await asyncio.gather(*(cells.step(n, call("wait", seconds=0.3)) for n in names))
-        assert 0.6 <= time.monotonic() - started < 1.1, "two at a time, and waiting is no hanging"
+        await asyncio.gather(*(cells.step(n, call("wait", seconds=1.0)) for n in names))
+        assert 2.0 <= time.monotonic() - started < 3.8, "two at a time, and waiting is no hanging"
 
-    play(story, wait=2)
+    play(story, tool_s=1.5, wait=2)
 
 
 @pytest.mark.parametrize(("limits", "answer"), [({}, "met"), ({"meet": 1}, "alone")])

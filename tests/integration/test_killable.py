@@ -70,7 +70,7 @@ def test_what_hangs_is_killed_at_its_deadline(pool: HelperPool, request_: str) -
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         pool.call(request_, DEADLINE_S)
-    assert time.monotonic() - started < DEADLINE_S + 1
+    assert time.monotonic() - started < DEADLINE_S + 3
     assert wait_for(lambda: not mischief_processes())
     assert pool.call("pid", 5) != pid
 

@@ -159,8 +159,8 @@ def test_chinese(text: str, right: bool) -> None:
 
 
 def test_any_sentence_is_read_in_bounded_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for piece in ("1,", "(", "one ", "more than half ", "十", "1.", "two thirds ", " ", "nearly "):
         read_figures((piece * 1000)[:1000])
         check_facts(f"Revenue {(piece * 1000)[:900]}", TABLE)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0

@@ -153,7 +153,7 @@ def test_a_refusal_that_complies_is_none(text: str) -> None:
 
 
 def test_any_text_is_read_in_bounded_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for piece in ("I ", "I am ", "我", "我不能", '"', "so ", "here is ", "I cannot really "):
         refusal((piece * 20_000)[:20_000], expected=True)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0

@@ -278,6 +278,6 @@ HOSTILE = {
 @pytest.mark.parametrize("reply", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("gold", ["94", "yes", "B", "3 to 4", "some text", ["a, b", "c"]])
 def test_hostile_replies_are_rejected_in_bounded_time(gold: str | list[str], reply: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert verify(gold, reply) != "equal"
-    assert time.perf_counter() - start < 1.0  # milliseconds in practice; a slow machine may stall
+    assert time.process_time() - start < 1.0  # milliseconds in practice
