@@ -94,6 +94,9 @@ class Database:
         self._refused = ""  # why the last call of a function was: SQLite does not pass it on
         self._calendar = sqlite3.connect(":memory:")
         self._calendar.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMITS[sqlite3.SQLITE_LIMIT_LENGTH])
+        rows = connection.execute("SELECT name FROM sqlite_schema").fetchall()
+        rows += connection.execute("PRAGMA module_list").fetchall()
+        self._others = frozenset(row[0].lower() for row in rows) - self._tables
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         for pragma in PRAGMAS:
             self._connection.execute(f"PRAGMA {pragma}")
@@ -138,11 +141,16 @@ class Database:
         if (
             # A recursion that does not end is stopped by the clock or by the limit of the heap.
             action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
-            or (action == sqlite3.SQLITE_READ and (one or "").lower() in self._tables)
+            or (action == sqlite3.SQLITE_READ and self._may_read((one or "").lower(), two))
             or (action == sqlite3.SQLITE_FUNCTION and two in CALLABLE)
         ):
             return sqlite3.SQLITE_OK
         return sqlite3.SQLITE_DENY
+
+    def _may_read(self, table: str, column: str | None) -> bool:
+        """Whether a query may; "" for a column is count(*), of a table or of a name in WITH."""
+        named_by_query = table not in self._others and not table.startswith(("sqlite_", "pragma_"))
+        return table in self._tables or (column == "" and named_by_query)
 
     def _refuse_two(self, *_: object) -> None:
         self._refused = "trim takes one argument here"

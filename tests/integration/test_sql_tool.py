@@ -33,6 +33,15 @@ HOSTILE = (
     "SELECT 1 WHERE EXISTS (SELECT 1 FROM answers WHERE gold LIKE 'T%')",
     "WITH answers AS (SELECT 1 AS gold), x AS (SELECT * FROM main.answers) SELECT * FROM x",
     "SELECT * FROM pragma_database_list",
+    "SELECT count(*) FROM pragma_database_list",
+    "SELECT count(*) FROM Answers",
+    "SELECT count(*) FROM main.answers",
+    "WITH c AS (SELECT 1) SELECT count(*) FROM c, answers",
+    "SELECT 1 FROM sqlite_master",
+    "SELECT count(*) FROM SQLITE_schema",
+    "SELECT count(*) FROM sqlite_temp_master",
+    "SELECT count(*) FROM json_each('[1]')",
+    "SELECT count(*) FROM dbstat",
     "SELECT * FROM dbstat",
     "SELECT group_concat(company) FROM fin",
     "SELECT randomblob(1000000000)",
@@ -157,6 +166,7 @@ HARMLESS = {
     "SELECT julianday('2020-01-01') - julianday('2019-01-01')": "365",
     "SELECT datetime(1577836800, 'unixepoch')": "2020-01-01 00:00:00",
     "SELECT date(NULL)": "NULL",
+    "WITH c AS (SELECT DISTINCT company FROM fin) SELECT count(*) FROM c": "40",
     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 3) SELECT x FROM c": (
         "x\n1\n2\n3"
     ),
