@@ -80,7 +80,7 @@ class Tool:
         """What is wrong with the arguments of a call, or ""."""
         if invented := self.invented(arguments):
             names = ", ".join(self.parameters) or "none"
-            return f"no parameter {invented[0]!r:.60}; {self.spec.name} has {names}"
+            return f"no parameter {invented[0][:60]!r}; {self.spec.name} has {names}"
         try:
             error = next(self.validator.iter_errors(arguments), None)
         except RecursionError:

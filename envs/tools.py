@@ -224,7 +224,7 @@ class ToolEnv:
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools)
-            return CallError.UNKNOWN_TOOL, f"no tool {call.name!r:.60}; there are {known}"
+            return CallError.UNKNOWN_TOOL, f"no tool {call.name[:60]!r}; there are {known}"
         if problem := too_large(call.arguments, self._limits):
             return CallError.TOO_LARGE, problem
         if problem := tool.problem(call.arguments):

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from rewards.logs import loggable
 from rl.evaluate import SET_LABEL
 from rl.tracking import BOOKKEEPING, START, EvaluationRecord, Record, StepRecord, TaskResult
 
@@ -168,18 +168,8 @@ def event_line(kind: str, fields: Mapping[str, object]) -> str:
 
 
 def printable(text: str, limit: int = 300) -> str:
-    """The text as one line that cannot steer a terminal, at most `limit` characters of it.
-
-    Control, format and private characters are spelled out: escape sequences, direction overrides,
-    half surrogates, line breaks.
-    """
-    cut = text if len(text) <= limit else text[:limit] + "..."
-    return "".join(
-        char.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(char)[0] == "C" or unicodedata.category(char) in ("Zl", "Zp")
-        else char
-        for char in cut
-    )
+    """The text as one line that cannot steer a terminal: see `loggable`."""
+    return loggable(text, limit)
 
 
 def clock(seconds: float) -> str:

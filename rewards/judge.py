@@ -23,8 +23,8 @@ from aiolimiter import AsyncLimiter
 from configs.errors import ConfigError
 from envs.types import Message
 from rewards.breaker import Breaker, JudgeDown
+from rewards.logs import loggable
 from rewards.rubric import BadVerdict, Rubric
-from rewards.texts import loggable
 
 LONGEST_BACKOFF_S = 20.0
 CACHE_BYTES = 256 * 1024**2

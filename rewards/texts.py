@@ -1,4 +1,4 @@
-"""Untrusted text on its way to a judge or a log: cleaned, shortened, and never an instruction.
+"""Untrusted text on its way to a judge: cleaned, shortened, and never an instruction.
 
 What a policy writes is optimised against the judge that reads it, so it is treated as an attack.
 """
@@ -105,12 +105,3 @@ def gate(reply: str) -> str:
     if addresses_judge("\n".join(lines)):
         return "addresses_judge"
     return "too_short" if len(words(plain)) < LEAST_WORDS else ""
-
-
-def loggable(text: str, limit: int = 200) -> str:
-    """One printable line: what is not printable is escaped, and the rest of a long text counted."""
-    shown = "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text[:limit]
-    )
-    return shown if len(text) <= limit else f"{shown}... ({len(text) - limit} more characters)"

@@ -103,7 +103,7 @@ class Bank:
     def client(self, name: str) -> dict[str, Any]:
         """A client's identity, risk class, accounts, holdings and orders."""
         if name not in self.clients:
-            raise ValueError(f"no client {name!r:.60}")
+            raise ValueError(f"no client {name[:60]!r}")
         accounts = [account for account in self.accounts.values() if account.client == name]
         ids = {account.id for account in accounts}
         return {
@@ -149,20 +149,20 @@ class Bank:
     def cancel_order(self, order: str) -> str:
         """Cancel an open order."""
         if order not in self.orders or self.orders[order].status != "open":
-            raise ValueError(f"no open order {order!r:.20}")
+            raise ValueError(f"no open order {order[:20]!r}")
         self.orders[order] = replace(self.orders[order], status="cancelled")
         return f"order {order} cancelled"
 
     def refuse(self, client: str, reason: Rule) -> str:
         """Refuse a client's request by the name of the rule that it breaks."""
         if client not in self.clients:
-            raise ValueError(f"no client {client!r:.60}")
+            raise ValueError(f"no client {client[:60]!r}")
         self.refusals.append((client, reason))
         return "refused"
 
     def _account(self, account: str) -> Account:
         if account not in self.accounts:
-            raise ValueError(f"no account {account!r:.20}")
+            raise ValueError(f"no account {account[:20]!r}")
         return self.accounts[account]
 
     def snapshot(self) -> tuple[object, ...]:

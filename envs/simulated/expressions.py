@@ -22,6 +22,11 @@ MAX_TOKENS = 150  # each can nest a level deeper, and each level takes two of Py
 MAX_BITS = 200  # of a whole number; floats stop at 1.8e308 by themselves
 SIGNIFICANT_DIGITS = 12
 OUT_OF_RANGE = "a result is out of range: too large, or too close to zero"
+ADVICE = {
+    "Tuple": "a comma stands only between what a function is given; write 1234, not 1,234",
+    "Lambda": "a number or parenthesis is no function; write * between factors, such as 2 * (3)",
+}
+"""By a word of simpleeval's messages."""
 
 Number = int | float
 
@@ -47,7 +52,7 @@ def evaluate(expression: str) -> str:
         # Without spaces: a leading one would be an indented block to Python.
         value = _evaluator().eval(expression.strip())
     except InvalidExpression as error:
-        raise ValueError(str(error).partition(" for expression")[0]) from error
+        raise ValueError(_advice(str(error))) from error
     except SyntaxError as error:
         raise ValueError("not a complete expression") from error
     except (TypeError, AttributeError) as error:  # such as abs() or 2(3)
@@ -55,6 +60,14 @@ def evaluate(expression: str) -> str:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     return _written(value)
+
+
+def _advice(problem: str) -> str:
+    """What to do about what simpleeval refuses; its own words speak of Python."""
+    for part, advice in ADVICE.items():
+        if part in problem:
+            return advice
+    return "not a calculation"
 
 
 def _check(expression: str) -> None:
@@ -70,7 +83,7 @@ def _check(expression: str) -> None:
             raise ValueError(f"cannot read {found!a}: numbers, + - * / ** ( ) and functions{hint}")
         if match["name"] and match["name"] not in FUNCTIONS:
             raise ValueError(
-                f"unknown name {match['name']!r:.40}; there are {', '.join(FUNCTIONS)}"
+                f"unknown name {match['name'][:40]!r}; there are {', '.join(FUNCTIONS)}"
             )
         if match["number"]:
             _check_number(match["number"])
@@ -83,6 +96,8 @@ def _check(expression: str) -> None:
 
 def _check_number(text: str) -> None:
     """Raise ValueError for a number that is too long, or that a float cannot hold."""
+    if text.isdecimal() and text[0] == "0" != text:
+        raise ValueError(f"{text:.40} begins with 0; write 7 for 007, 1234 for 1,234")
     value, digits = float(text), text.lower().partition("e")[0]
     too_long = text.isdecimal() and int(text).bit_length() > MAX_BITS
     if too_long or not math.isfinite(value) or (value == 0 and digits.strip("0.")):

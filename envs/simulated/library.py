@@ -84,7 +84,7 @@ class Library:
     def read(self, document: str, page: int = 1) -> str:
         """Read a document by its id, page by page."""
         if document not in self.documents:
-            raise ValueError(f"no document {document!r:.20}; search gives ids, such as r0001")
+            raise ValueError(f"no document {document[:20]!r}; search gives ids, such as r0001")
         text = self.documents[document].text
         pages = -(-len(text) // PAGE_CHARS)
         if not 1 <= page <= pages:

@@ -58,7 +58,9 @@ class Market:
     def price(self, share: str, date: str) -> str:
         """Closing price of a share on a day such as 2021-03-05."""
         if share not in self.shares:
-            raise ValueError(f"no share {share!r:.20}; codes have four digits, as {self.shares[0]}")
+            raise ValueError(
+                f"no share {share[:20]!r}; codes have four digits, as {self.shares[0]}"
+            )
         cents = closing_prices(self.split, self.seed, share)[_day_number(date)]
         return f"{cents / 100:.2f}"
 

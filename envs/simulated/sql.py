@@ -16,13 +16,14 @@ from envs.finance.scenes import LAYOUTS
 from envs.killable import HelperPool
 from envs.simulated.statements import MONEY, Statements, sealed_database, statements
 from envs.simulated.tasks import Cell, Draft, SimulatedTasks, call, open_tools
-from envs.tool_schema import tool_of
+from envs.tool_schema import Tool, tool_of
 from envs.tools import TaskEnv
 from envs.types import Env, Task
 
 HELPER = "envs.simulated.sql_helper"
 QUERY_S = 1.0  # within SQLite
 KILL_S = 2.0  # for the helper in all, should SQLite not stop by itself
+LEAST_QUERY_S = 0.25  # what is left to an episode whose queries take too long
 ABOUT = "It has one table, figures(company, scene, item, year, value)."
 
 ITEMS = (
@@ -60,6 +61,22 @@ class SqlTool:
         result: str = self._pool.call([sql, QUERY_S], KILL_S)
         return result
 
+    def for_episode(self) -> Tool:
+        """The tool for one episode: each of its queries that takes too long halves the time of
+        those that follow, so that it cannot keep the helpers from all other episodes."""
+        left = QUERY_S
+
+        def query(sql: str) -> str:
+            nonlocal left
+            try:
+                result: str = self._pool.call([sql, left], left * KILL_S / QUERY_S)
+            except TimeoutError:
+                left = max(left / 2, LEAST_QUERY_S)
+                raise
+            return result
+
+        return replace(self.tool, function=query)
+
     def close(self) -> None:
         self._pool.close()
         atexit.unregister(self._pool.close)
@@ -73,7 +90,7 @@ def sql_tool(split: str, seed: int) -> SqlTool:
 
 
 def open_episode(task: Task) -> Env:
-    return open_tools(task, [sql_tool(task.metadata["split"], task.metadata["seed"]).tool])
+    return open_tools(task, [sql_tool(task.metadata["split"], task.metadata["seed"]).for_episode()])
 
 
 def environment() -> Env:

@@ -71,6 +71,8 @@ def test_values(expression: str, value: str) -> None:
         "1_000 + 1",
         "0x10",
         "007 + 1",
+        "00",
+        "0 + 00",
         "1 2",
         "1; 2",
         "1\n2",
@@ -124,6 +126,26 @@ def test_values(expression: str, value: str) -> None:
 )
 def test_what_has_no_value(expression: str) -> None:
     assert outcome(expression).endswith("Error")
+
+
+@pytest.mark.parametrize(
+    ("expression", "advice"),
+    [
+        ("1,234+1", "write 1234, not 1,234"),
+        ("(1,234)", "write 1234, not 1,234"),
+        ("2(3)", r"write \* between factors"),
+        ("(1 + 2)(3)", r"write \* between factors"),
+        ("00", "00 begins with 0"),
+        ("01", "01 begins with 0"),
+        ("100,000 * 2", "000 begins with 0; write 7 for 007, 1234 for 1,234"),
+        ("max(*2)", "not a calculation"),
+        ("5 %", "write 5/100"),
+        ("x" * 60, f"unknown name '{'x' * 40}'; there are abs"),
+    ],
+)
+def test_what_is_refused_says_what_to_write(expression: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        evaluate(expression)
 
 
 @pytest.mark.parametrize(

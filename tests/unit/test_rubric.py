@@ -10,9 +10,10 @@ import pytest
 
 from configs.errors import ConfigError
 from envs.types import Message, Task
+from rewards.logs import loggable
 from rewards.numeric import NumericVerifier
 from rewards.rubric import FOLDER, PREFERENCE, BadVerdict, load_rubric
-from rewards.texts import REMOVED, clean, comparable, gate, loggable, shortened
+from rewards.texts import REMOVED, clean, comparable, gate, shortened
 from rollout.types import StopReason, Trajectory
 
 RUBRIC = load_rubric("commentary")
@@ -136,6 +137,9 @@ def test_long_texts_keep_head_and_tail() -> None:
 
 def test_a_log_line_is_one_line() -> None:
     assert loggable("a\nb\x1b[2J\u202e\ud800%s") == "a\\nb\\x1b[2J\\u202e\\ud800%s"
+    unseen = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00\ufe0f\U000e0100\U000e01ef"
+    assert loggable(unseen) == unseen.encode("unicode_escape").decode()
+    assert loggable("净利润 12.5 % émoi") == "净利润 12.5 % émoi"
     assert loggable("x" * 300) == "x" * 200 + "... (100 more characters)"
 
 

@@ -178,6 +178,19 @@ def test_paths_are_refused_wherever_a_name_is_asked_for(assay_data: Path) -> Non
             assert str(Path.cwd()) not in record.result
 
 
+def test_a_long_name_is_cut_within_its_quotes() -> None:
+    task = sample("documents", each=1)[0]
+    calls = (
+        ToolCall("read", {"document": "..%c0%af" * 9}),
+        ToolCall("x" * 99, {}),
+        ToolCall("read", {"y" * 99: 1}),
+    )
+    records = play(task, [Message("assistant", "", calls)])[1].calls
+    cut = ("no document '..%c0%af..%c0%af..%c'; search", f"no tool '{'x' * 60}';", f"'{'y' * 60}';")
+    for record, expected in zip(records, cut, strict=True):
+        assert expected in record.result
+
+
 def test_a_configuration_names_them_as_any_source() -> None:
     def load(check_gold: Callable[[Task], None], **args: Any) -> TaskSet:
         config = TasksConfig(source="calculator", split="heldout", args=args)
