@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from rewards.retractions import is_taken_back
 from rewards.typography import plain
 from rewards.units import CURRENCIES, FALL, SCALES
 
@@ -48,16 +49,6 @@ _FALLEN = re.compile(
 )
 _OPENED = re.compile(r"(?:^|[=≈:：]|\b(?:is|was|are|were))\s*\(\s*$", re.IGNORECASE)
 _CLOSED = re.compile(r"[^\n()]{0,20}\)")
-_RETRACTED = re.compile(
-    r"[\s}$.,;:!*()~-]{0,12}(?:(?:is|was|are)\s+(?:not|wrong|incorrect|false)\b|(?:is|was|are)n['’]t\b"
-    r"|(?:wait|actually|incorrect|wrong|scratch that|on second thought|no,? wait)\b"
-    r"|(?:or|and)\s+(?:maybe|perhaps|possibly|rather|[$€£¥]?-?[0-9])|\?|\s*(?:不对|不是|错了|错误|违い))",
-    re.IGNORECASE,
-)
-_DENIED = re.compile(
-    r"(?:\b(?:not|never)|n['’]t|≠|\\neq?)[\s$*({]*(?:be\s+)?[$]*$|(?:[不并]是|非)\s*$", re.I
-)
-_OR_ANOTHER = re.compile(r"\}\s*\$?\s*(?:\\text\s*\{\s*)?(?:or|或)\s*\}?\s*\$?\s*$")
 
 
 def find_box(reply: str, start: int) -> int:
@@ -69,15 +60,11 @@ def read_box(reply: str, start: int, box: int) -> str:
     """The text of the box that begins at `box`: "-\\boxed{94}\\%" is "-94 %". "" where it does not
     close, is denied or taken back ("\\boxed{94}, wait"), or "or" joins it to another one. Nothing
     before `start` is looked at."""
-    if "}" in reply[max(box - 9, start) : box] and _OR_ANOTHER.search(
-        reply, max(box - 20, start), box
-    ):
-        return ""
     begin = reply.index("{", box) + 1
     inner = balanced(reply, begin)
     before = reply[max(box - _AROUND, start) : box].rpartition("\n")[2]
     behind = reply[begin + len(inner) + 1 :][:_AROUND] if inner else ""
-    if _RETRACTED.match(behind) or _DENIED.search(before):
+    if is_taken_back(before, behind):
         return ""
     if _ENDS.match(behind) and not _stripped(before).endswith(_MAY_TURN_SIGN):
         return inner

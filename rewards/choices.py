@@ -90,7 +90,7 @@ _DOUBT = re.compile(
     r"\b(?:maybe|perhaps|possibly|not sure|unsure|uncertain|unclear|unknown|partly|partially"
     r"|sometimes|it depends|that depends|in part|sort of|kind of|kidding|opposite|contrary"
     r"|cannot (?:say|tell|know)|can't (?:say|tell|know)|don't know"
-    r"|if not|no wait|scratch that|on second thought)\b"
+    r"|if not|no wait|scratch that|on second thought|far from it|as if|said nobody|not really)\b"
     r"|不确定|不一定|可能|也许|大概|部分|取决于|不好说|看情况|わからない|かもしれ|たぶん|場合に"
     r"|\b(?:actually|rather|think|instead|say|sorry|wait)\W+(?:\w+\W+)?(?:yes|no|true|false)\b",
     re.IGNORECASE,
@@ -137,7 +137,7 @@ _REASON = re.compile(
 )
 _REFUTED = re.compile(
     r"\s*(?:is\s+|are\s+)?(?:wrong|incorrect|untrue|invalid|ruled out|excluded|false$"
-    r"|有误|错|误|不对|不正确|不选|排除|不符)",
+    r"|は?(?:誤り?|間違い?|違い?|不正解)|有误|错|误|不对|不正确|不选|排除|不符)",
     re.IGNORECASE,
 )
 _MATH = re.compile(r"\$([A-H(),;\s]{1,40})\$|\\\(([A-H(),;\s]{1,40})\\\)")

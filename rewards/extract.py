@@ -10,9 +10,11 @@ from typing import NamedTuple
 from rewards.answer_objects import answer_of_object
 from rewards.boxes import find_box, read_box
 from rewards.conclusions import LETTERS
+from rewards.english import NEGATION, stated_in_english
 from rewards.numbers import parse_quantity, states_another
 from rewards.remarks import bears_number, value_of_working, without_times
-from rewards.statements import ITEM_LINES, NEGATION, stated_figure, stated_in_english
+from rewards.retractions import is_taken_back
+from rewards.statements import ITEM_LINES, stated_figure
 from rewards.units import CJK_FALL, CURRENCIES, FALL, SCALES
 
 MAX_ANSWER_CHARS = 4000
@@ -52,6 +54,7 @@ _RESULT = re.compile(
     r"|(?:so|thus|hence|therefore)[,:]\s|=\s|(?:最终|计算|計算)?[结結]果\s*(?:[是为は]\s*[:：]?|[:：]))\s*",
     re.IGNORECASE,
 )
+_KEY = re.compile(r"[\"']\w*answer[\"']\s*:|[{,]\s*\w*answer\s*:", re.IGNORECASE)
 _END_OF_TEXT = re.compile(r"(?:\s*(?:</s>|<eos>|<\|(?:im_end|endoftext|eot_id|end)\|>))+\Z")
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
@@ -60,11 +63,16 @@ _DENIED = re.compile(
     r"|(?:不是|并非|不对|错误|否认|ではな)",
     re.IGNORECASE,
 )
+_OR = re.compile(
+    r"(?:\bor\s+(?:that\s+)?|/\s*|\bif (?:so|not),?\s*)(?:(?:the|my|final|correct|best)\s+)*$", re.I
+)
 _JUST_DENIED = re.compile(
     r"(?:[不没别勿非]|是否|能否|难道|如果|假如|可能|也许|或许|不知道)(?:本题)?$"
 )
 _DENIES_STATEMENT = re.compile(
-    r"(?:\b(?:not|never|false|untrue|nicht|kein|falsch\w*|pas|no)\b|n't\b)[^0-9,.;]{0,60}$",
+    r"(?:\b(?:not|never|false|untrue|nicht|kein|falsch\w*|pas|no|nobody|none|hardly|doubt\w*|except\w*"
+    r"|reject\w*|exclud\w+|den(?:y|ie[sd])|opposite|wrong|page)\b|n't\b)[^0-9,.;]{0,60}$"
+    r"|(?:错误|不正确|未必|不见得|不会|绝非|并非)[^0-9,，。；]{0,20}$",
     re.IGNORECASE,
 )
 _CLAUSE_BREAK = re.compile(
@@ -101,16 +109,23 @@ _BOTH_ENDS = re.compile(
     re.I | re.DOTALL,
 )
 _EQUALS = re.compile(r"=|≈|\\approx")
+_WORKING = re.compile(r"(?<![\w.,])[(]?[$€£¥]?[0-9][0-9.,()$€£¥%×÷·*/+−–\s-]{0,80}$")
 _IDENTIFIER = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]_?\{?[0-9]{1,2}\}?(?![0-9])")
 _STATEMENT = re.compile(
-    r"\A(?!\s*(?:(?!(?:19|20)[0-9]{2}:\s)[0-9.]+\s*[:：]\s*){1,4}[0-9.]+\s*\Z).*(?:\b(?:is|was|are|were|equals)\b|(?<![<>!≤≥])=|[:：≈]|\\approx|(?<![不非])[是为])(.+)",
+    r"\A(?!\s*(?:(?!(?:19|20)[0-9]{2}:\s)[0-9.]+\s*[:：]\s*){1,4}[0-9.]+\s*\Z)"
+    r".*(?:\b(?:is|was|are|were|equals|would be)\b|(?<![<>!≤≥])=|[:：≈]|\\approx"
+    r"|(?<![不非])[是为])(.+)",
     re.IGNORECASE | re.DOTALL,
 )
+_BETWEEN = (
+    r"(?<!difference )(?<!change )(?<!gap )(?<!spread )between(?! (?:fiscal )?(?:19|20)[0-9]{2}\b)"
+)
 _HEDGE = re.compile(
-    r"\b(?:or|either|between|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if"
-    r"|whether|guess|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
+    rf"\b(?:or|either|{_BETWEEN}"
+    r"|maybe|perhaps|possibly|probably|incorrect|wrong|unlikely|less|more|if|whether|guess"
+    r"|uncertain|unclear|unsure|not sure|at (?:most|least))\b|或|不是|并非|[<>≤≥]|!="
     r"|=/=|==|\\not\b|\bnot\s*\}?\s*[=:]|\blambda\b|\b(?:print|exec|eval|return|def)\s*[:(]"
-    r"|\}\s*\{\s*\"|可能|也许|大概|似乎|かも|たぶん|または|もしくは|あるいは|でしょう|だろう",
+    r"|\}\s*\{\s*\"|\b[a-z]\s*[=:]\s*[-$]?[0-9][0-9.,]*\s*[;,]\s*[a-z]\s*[=:]|既[是为]|可能|也许|大概|似乎|かも|たぶん|または|もしくは|あるいは|でしょう|だろう",
     re.IGNORECASE,
 )
 _SIDE_START = re.compile(
@@ -123,6 +138,10 @@ _CLAUSE_END = re.compile(
     r"|calculated|computed|rounded|up|down)\b)|(?=因为)",
     re.IGNORECASE,
 )
+_OR_PERCENT = re.compile(
+    r"(?<=[0-9a-z])(?<!percent), or (?:about |approximately )?[0-9.]{1,9} ?(?:%|percent)\.?$"
+)
+"""The same change as a share: "rose by $94 million, or 1.6%"."""
 _REASON = re.compile(
     r"[\s,;，；。.]*(?:((?:because|since|calculated|computed|explanation|this is|the difference)\b"
     r"|(?<=,)\s*as\b|因为)|(?:which|rounded|(?:up|down) from)\b)",
@@ -180,13 +199,19 @@ def extract_answer(reply: str) -> Answer:
         tag = reply.rfind(opening, start)
         if tag >= 0:
             begin = tag + len(opening)
-            inner, found, _ = reply[begin : begin + MAX_ANSWER_CHARS].partition(closing)
+            inner, found, rest = reply[begin : begin + MAX_ANSWER_CHARS].partition(closing)
+            if is_taken_back(reply[max(tag - 60, start) : tag], rest[:60]):
+                return Answer("", Source.NONE)
             stated = answer_of_object(inner)
             return _found((inner if stated is None else stated) if found else "", Source.TAG)
     text = reply[start:].strip()
     text = _END_OF_TEXT.sub("", text) if text.endswith(">") else text
     if text.endswith(("}", "```")) and (stated := answer_of_object(text)) is not None:
         return _found(stated, Source.PHRASE)
+    if text.startswith(("{", '"', "```")) and (
+        text.startswith('{"') or len(_KEY.findall(text[:MAX_ANSWER_CHARS])) > 1
+    ):
+        return Answer("", Source.NONE)  # a broken object, or several
     window = text[-_PHRASE_WINDOW:]
     if phrase := _last_phrase(window):
         if _is_denied(window[max(phrase.start() - 80, 0) : phrase.start()]):
@@ -210,6 +235,7 @@ def number_candidates(answer: Answer) -> Iterator[str]:
     if answer.source in (Source.BOXED, Source.TAG):
         yield from _stated_in_mark(text)
         return
+    text = _OR_PERCENT.sub("", text)
     sentence = _SENTENCE_END.sub("", text)
     if _TAKEN_BACK.search(text, len(sentence)):
         return
@@ -286,7 +312,10 @@ def list_candidates(answer: Answer) -> list[str]:
     if marked or _HEDGE.search(answer.text) or NEGATION.search(answer.text):
         return [answer.text]
     statement = _STATEMENT.search(answer.text)
-    return [answer.text, statement[1]] if statement else [answer.text]
+    label = answer.text[: statement.start(1)] if statement else ""
+    if statement and not bears_number(without_times(label)) and not _DENIES_STATEMENT.search(label):
+        return [answer.text, statement[1]]
+    return [answer.text]
 
 
 def _with_sign(text: str, statement: re.Match[str]) -> str:
@@ -313,6 +342,7 @@ def _sides_differ(sides: list[str], strict: bool = True) -> bool:
         return value is not None
     if not strict:
         sides = [_SIDE_START.sub("", side[-200:]) for side in sides]
+        sides = [_worked(side) for side in sides]
     before = [_IDENTIFIER.sub("", side) for side in sides[:-1]]
     return any(
         states_another(side, value)
@@ -323,11 +353,19 @@ def _sides_differ(sides: list[str], strict: bool = True) -> bool:
     )
 
 
+def _worked(side: str) -> str:
+    """Of "The company earned 188 - 90", what can be worked out; else the side as it is."""
+    working = _WORKING.search(side)
+    return working[0] if working and not parse_quantity(side) else side
+
+
 def _is_denied(before: str) -> bool:
     """Whether the clause before an answer phrase takes it back: "it is false that the answer"."""
     start = max(before.rfind(mark) for mark in ".,;:\n。，") + 1
     clause = before[start:]
     if not clause.isascii() and _JUST_DENIED.search(clause):
+        return True
+    if _OR.search(before):  # "Answer: 93 or the answer is 94"
         return True
     return bool(_DENIED.search(clause)) and bool(_DENIED.search(_CLAUSE_BREAK.sub("", clause)))
 

@@ -91,7 +91,7 @@ _TOKEN = re.compile(
 )
 _LEAD_IN = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost|exactly|circa|ca\.|equal to"
-    r"|in|for|the|year|fiscal|fy)(?![a-z])|[=-]>|[~≈→∴•]|#{1,6}(?=\s)|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
+    r"|in|for|the|(?:year|fiscal|fy)(?=[\s']*(?:year|fiscal|fy|(?:19|20)[0-9]{2})))(?![a-z])|[=-]>|[~≈→∴•]|#{1,6}(?=\s)|大约为?|约为?|約|合计|总计|共计|总共|一?共|每股"
     r"|an?(?=\s+[$€£]?[0-9])|达到?|等于|占比?|即|前年同?期?比|前期比)\s*",
     re.IGNORECASE,
 )
@@ -161,7 +161,7 @@ _SPELLING = re.compile(
 )
 _CJK_REFUSED = re.compile(
     "半(?!年)|[或不到吗呢来至和减減降跌亏損损非无無超多]|[十百千万萬亿億兆京零〇一二两三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]"
-    r"|でしょう|だろう|かも|悪化|恶化|マイナス|低[下いく]|縮小|落|余(?!额)|以[上下内外]|未[满満]|ない|ません|か$"
+    r"|でしょう|だろう|かも|悪化|恶化|マイナス|低[下いく]|縮小|落|余(?!额)|以[上下内外前后後]|之[前后後]|[弱強引]|封顶|待定|存疑|起$|らしい|未[满満]|ない|ません|か$"
 )
 _NO_GROUP = re.compile("，(?![0-9０-９]{3})")  # "93，94" is two numbers
 _LITERAL_NEWLINE = re.compile(r"(?:\\+n\s*)+$")

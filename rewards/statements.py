@@ -6,10 +6,9 @@ Chinese and Japanese ones state a number behind their verb: 净利润同比下�
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from rewards.remarks import bears_number, without_times
-from rewards.units import CJK_FALL, FALL
+from rewards.units import CJK_FALL
 
 MAX_CHARS = 160
 
@@ -20,14 +19,15 @@ _THUS = re.compile(
 _LINK = re.compile(
     rf"(?P<fall>{CJK_FALL})"
     r"|(?P<rise>增长|增加|增幅|上升|上涨|提高|提升|升高|涨幅|升幅|涨|盈利|増加|上昇)(?!率|跌)"
-    r"|占比?(?:[^0-9,，。]{1,12}的)?|达到?|价值|总价|[应可需][得付收要]|需要|净买入|获得|得到|收到|支付|花费|"
+    r"|占比?(?:[^0-9,，。]{1,12}的)?|达到?|价值|总价|[应可需]要?(?:支付|得|付|收)|需要|净买入|获得|得到|收到|支付|花费?了?"
+    r"|(?:一共|总共|共)(?:需要?|花费?了?|支付|有)?|合計は?|"
     r"[=＝]|は[、,]?"
     r"|(?<=[率润入额額债本用益])[:：\s]{0,2}(?=[-−+▲△约約]?[0-9])"
 )
 """What stands between the name of a figure and the figure."""
 _NO_SUBJECT = re.compile(
     r"[没沒勿]|不(?!动产|動産|良|变)|未(?!分配|实现|来)|[绝而并]非|[无無](?!形|风险)|若|如果|假[如设]|预[计期]|目标"
-    r"|[超逾近约差除扣]|至[少多]|[低高少多大小]于|もし|ない|以外"
+    r"|[超逾近约差除扣]|谎|误报|拒绝|险些|有望|要是|谁|是否|可能|至[少多]|[低高少多大小]于|もし|ない|以外"
 )
 _FIGURE_FIRST = re.compile(r"[-−+▲△约約]?[0-9]")
 _RISE = re.compile("[增増升涨]|上昇")
@@ -61,58 +61,6 @@ def stated_figure(sentence: str) -> str:
     return text[link.start() if link["fall"] or link["rise"] else link.end() :]
 
 
-NEGATION = re.compile(r"\b(?:not|never|neither)\b|n't", re.IGNORECASE)
-_CHANGE = re.compile(
-    r".*\b((?:decreased|declined|dropped|fell|shrank|contracted|slipped|slumped|plunged|lost|increased"
-    rf"|rose|grew|changed)\s+(?:by\s)?.+|(?:an?|the)\s+(?:{FALL}|increase|rise|gain|growth)\s+of\s.+"
-    r"|(?P<either>(?:an?|the)\s+(?:change|difference)\s+of\s.+))",
-    re.IGNORECASE | re.DOTALL,
-)
-_FELL = re.compile(r"\b(?:decreas|declin|dropp|fell|lower|down|lost|shr[au]nk|slip|plung)", re.I)
-_INTRODUCED = re.compile(
-    r"\s*(?:(?:(?:so|thus|hence|therefore|ans|finally|overall)[.,:]?"
-    r"|(?:i|we)\s+(?:get|have|obtain|find)|(?:this|that|which|it)\s+(?:gives|yields|makes|equals)"
-    r"|(?:it|that)['’]s)\s+){1,2}",
-    re.IGNORECASE,
-)
-_IS_THE_ANSWER = re.compile(
-    r"([^,;:!?]{1,60}?)\s+is\s+(?:the|my)\s+(?:final\s+|correct\s+)?(?:answer|result)", re.I
-)
-_HAS = re.compile(
-    r"([^;:!?]{1,90}\b(?:ma[dk]es?|earn(?:s|ed)|gets?|got|ha[sd]|pa(?:ys|id)|spen(?:ds|t)|costs?"
-    r"|needs?|saved?|saves|sold|received?s?|generated|reported|recorded|reached|totall?ed"
-    r"|amount(?:s|ed)\s+to|c[ao]mes?\s+to|stood\s+at))\s+(.+)",
-    re.IGNORECASE | re.DOTALL,
-)
-_UNREAL = re.compile(
-    r"\b(?:would|could|should|might|may|if|unless|until|hardly|fail\w*|expect\w*|forecast\w*|plan\w*"
-    r"|wrong\w*|false\w*|no|none)\b",
-    re.IGNORECASE,
-)
-
-
-def stated_in_english(sentence: str) -> Iterator[str]:
-    """What an English sentence says that something changed by, gives or has, with its verb where
-    that gives the sign.
-
-    Example: "Janet makes $18 every day" -> "$18 every day", "It fell by 94" -> "fell by 94".
-    """
-    if NEGATION.search(sentence):
-        return
-    if (change := _CHANGE.match(sentence)) and not (
-        change["either"] and _FELL.search(sentence, 0, change.start(1))
-    ):
-        yield change[1]
-    if introduced := _INTRODUCED.match(sentence):
-        yield sentence[introduced.end() :]
-    if answer := _IS_THE_ANSWER.fullmatch(sentence.rstrip(" .")):
-        yield answer[1]
-    if len(sentence) > MAX_CHARS or _UNREAL.search(sentence):
-        return
-    if (has := _HAS.fullmatch(sentence)) and not bears_number(without_times(has[1])):
-        yield has[2]
-
-
 _ITEM = r"[ \t]*(?:[(]?[1-9][.)]|[-*•·])[ \t]+"
 _BULLET = re.compile(f"^{_ITEM}", re.MULTILINE)
 ITEM_LINES = re.compile(rf"(?:{_ITEM}\S[^\n]*(?:\n+|\Z)){{2,}}")
@@ -123,7 +71,7 @@ _RANGES = re.compile(
 _ON_DAY = re.compile(r"(.*?)\bon\s(.+)", re.IGNORECASE)
 _UNLIKELY = re.compile(
     r"\b(?:not|never|no|or|if|unless|may|might|could|would|should|wrong|incorrect|false|perhaps|maybe"
-    r"|probably|possibly|except|before|after)\b|n['’]t",
+    r"|probably|possibly|except|before|after|fail\w*|lied|denie[sd])\b|n['’]t|\A(?:is|was|did|does)\b",
     re.IGNORECASE,
 )
 

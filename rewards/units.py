@@ -79,12 +79,12 @@ FALL = (
 )
 """A noun that turns the sign: "a loss of 94" is -94. A pattern, for use without regard to case."""
 CJK_FALL = (
-    "(?<![增涨升])[降跌减減]幅|下降|减少|減少|下跌|下滑|降低|净?亏损?|(?<!涨)跌(?!幅)|赤字|净?流出|净卖出|净?损失|(?<!増)減(?![価幅])|减值|純?損失"
+    "(?<![增涨升])[降跌减減]幅|下降|减少|減少|下跌|下滑|降低|净?亏损?|(?<!涨)跌(?!幅)|赤字|净?流出|净卖出|净?损失|缺口|逆差|(?<!増)減(?![価幅])|减值|純?損失"
     "|回落|缩水|萎缩|下挫|低下|下落|縮小|落ち込み"
 )
 _DECREASES = (
-    "lower downward weaker smaller worse down lost reduced decreased declined dropped fell negative"
-    " 减 负 亏"
+    "lower downward downwards weaker smaller worse down lost reduced decreased declined dropped"
+    " fell negative 减 负 亏"
 )
 _CJK_DECREASES = "减少 下降 下跌 下滑 降低 亏损 净亏损 流出 净流出"
 _JAPANESE_DECREASES = (
@@ -112,6 +112,7 @@ _REFUSED = (
     " over under most least instead rather except unless below above ish double twice triple"
     " extra against compared previously originally formerly actually too off short away shy"
     " never nope unlikely invalid squared cubed fewer maximum minimum max min null nan none"
+    " rejected excluded removed disproved falsely oops mistake lie"
     " tenths hundredths thousandths millionths ppm best worst tops red"
 )
 REFUSED = frozenset(_REFUSED.split())
