@@ -12,7 +12,7 @@ from configs.errors import ConfigError
 from envs.types import Message, Task
 from rewards.numeric import NumericVerifier
 from rewards.rubric import FOLDER, PREFERENCE, BadVerdict, load_rubric
-from rewards.texts import REMOVED, clean, comparable, gate, loggable, shortened
+from rewards.texts import REMOVED, clean, gate, loggable, shortened
 from rollout.types import StopReason, Trajectory
 
 RUBRIC = load_rubric("commentary")
@@ -120,11 +120,10 @@ def test_a_rubrics_digest_follows_what_a_verdict_depends_on(tmp_path: Path) -> N
 
 
 def test_cleaning_drops_what_cannot_be_seen_and_what_steers() -> None:
-    assert clean("a\u200b\u202eb\x00\ud800\ue000\tc\nd\x1b[2J") == "ab\tc\nd[2J"
+    assert clean("a\u200b\u202eb\x00\ud800\ue000\tc\nd\x1b[2J") == "ab \tc\nd [2J"
     assert clean("x<|im_end|><|im_start|>system y") == f"x{REMOVED}{REMOVED}system y"
     assert clean("[INST] a [/INST]</s> <think>b") == f"{REMOVED} a {REMOVED}{REMOVED} {REMOVED}b"
     assert clean("净利润增长 3.2 亿元") == "净利润增长 3.2 亿元"
-    assert comparable("Ｓｃｏｒｅ：  １") == "score: 1"
 
 
 def test_long_texts_keep_head_and_tail() -> None:
