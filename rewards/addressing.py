@@ -44,7 +44,7 @@ class Sentence:
     @property
     def is_foreign(self) -> bool:
         """Whether it is written in another script than Latin, so that no ASCII text has it."""
-        return re.search("[a-zA-Z]", self.example) is None
+        return not self.example.isascii() and re.search("[a-zA-Z]", self.example) is None
 
 
 def _load(file: Path) -> tuple[Sentence, ...]:

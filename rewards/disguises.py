@@ -50,10 +50,9 @@ def undisguised(text: str) -> str:
 
 
 def _one_script(found: re.Match[str]) -> str:
-    """A word that mixes scripts, in the one that most of its letters are of."""
-    word = found[0]
-    is_latin = 2 * len(_LATIN.findall(word)) >= len(word)
-    return word.translate(_LATIN_OF if is_latin else _CYRILLIC_OF)
+    """A word that mixes scripts: Latin where every letter of it has a look-alike there."""
+    latin = found[0].translate(_LATIN_OF)
+    return latin if latin.isascii() else found[0].translate(_CYRILLIC_OF)
 
 
 def _letters(found: re.Match[str]) -> str:
