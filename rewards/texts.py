@@ -144,6 +144,8 @@ def gate(reply: str) -> str:
     if _HIDDEN.search(reply) or any(map(_RESERVED.search, (seen, normalize("NFKC", seen)))):
         return "forged"
     plain = undisguised(seen)
+    if len(plain) > 2 * READ_CHARS:  # of characters that stand for whole sentences
+        return "forged"
     letters = "".join(_LETTERS.findall(plain))
     if not letters or _EMPTY.fullmatch(letters):
         return "empty"
