@@ -19,7 +19,7 @@ import yaml
 
 from configs.errors import ConfigError
 from envs.types import Message
-from rewards.texts import clean, shortened
+from rewards.texts import READ_CHARS, clean, shortened
 
 FOLDER = Path(__file__).parent / "rubrics"
 MAX_REPLY_CHARS = 20_000
@@ -42,7 +42,8 @@ class Rubric:
 
     `system` and `user` are templates over PLACEHOLDERS. `pairwise`: the judge compares `candidate`
     with `other`; its one criterion is PREFERENCE. `reason_chars` over 0: the judge first gives a
-    reason of at most so many characters. `max_chars` bounds each text put before the judge.
+    reason of at most so many characters. `max_chars` bounds each text put before the judge, and is
+    at most READ_CHARS.
     """
 
     name: str
@@ -179,6 +180,8 @@ def _checked(name: str, given: Mapping[str, Any]) -> Rubric:
     values = [value for levels in criteria.values() for value in levels.values()]
     if not values or not all(0 <= value <= 1 for value in values):
         raise ValueError("every level needs a value from 0 to 1")
+    if not 0 < rubric.max_chars <= READ_CHARS:
+        raise ValueError(f"max_chars must be from 1 to {READ_CHARS:,}, which the gate reads")
     templates = rubric.system + rubric.user
     if templates.count("{candidate}") != 1 or templates.count("{nonce}") < 2:
         raise ValueError("its templates need {candidate} once and {nonce} before and after it")
