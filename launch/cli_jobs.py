@@ -28,7 +28,10 @@ def submit(
     ] = Path(),
     package: Annotated[
         list[Path] | None,
-        typer.Option(help="A wheel, or a project's folder, that travels along, too; repeatable."),
+        typer.Option(
+            help="A wheel, or a project's folder, of pure Python that travels along, without"
+            " what it depends on; repeatable."
+        ),
     ] = None,
     resume: Resume = False,
     wait: Annotated[

@@ -79,7 +79,7 @@ def unpacked(package: Path, folder: Path) -> list[Path]:
 
     Ray could take the wheel itself, but knows it by its name, so that a cluster keeps the first
     of one version; and installs it in each process's environment, where two that start at once on
-    a node delete it under each other. Folders go by their content.
+    a node delete it under each other. Folders go by their content; console scripts stay behind.
 
     Raises:
         ConfigError: it is neither a wheel nor the folder of a project, cannot be installed here,
@@ -100,17 +100,21 @@ def unpacked(package: Path, folder: Path) -> list[Path]:
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
         raise ConfigError(f"{package} cannot be installed: {last}; try `pip install {package}`")
-    modules = sorted(Path(target).iterdir())
+    modules = [path for path in sorted(Path(target).iterdir()) if path.name != "bin"]
     for place, module in enumerate(modules):
-        if module.suffix == ".py":  # Ray takes folders
+        if module.suffix == ".py" and not module.with_suffix("").exists():  # Ray takes folders
             modules[place] = module.with_suffix("")
             modules[place].mkdir()
             module.rename(modules[place] / "__init__.py")
-        elif not module.is_dir():
+        elif (
+            not module.is_dir() or module.suffix == ".libs"
+        ):  # which extensions look for beside them
             raise ConfigError(f"{package} installs {module.name}, which cannot travel: {IMAGE}")
-        for left in LEFT_BEHIND:
+        for left in (*LEFT_BEHIND, ".gitignore"):
             if (module / left).exists():
                 raise ConfigError(f"{package}: {module.name}/{left} would not travel: rename it")
+        # Ray names a folder by what it holds alone: two that hold the same would be one.
+        (modules[place] / f"{modules[place].name}.module").touch()
     return modules
 
 

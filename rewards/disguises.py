@@ -27,11 +27,10 @@ ALIKE = str.maketrans(
 _MIXED = re.compile(
     "\\b\\w{0,40}?(?:[a-z][\u0370-\u03ff\u0400-\u052f]|[\u0370-\u03ff\u0400-\u052f][a-z])\\w*"
 )
-_LATIN = re.compile("[a-z]")
 _MARKS = re.compile("[\u0300-\u036f\u20d0-\u20ff]")
 _SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[ ._*·-][^\W\d_]){2,}(?![^\W_])")
 _SEPARATORS = re.compile(r"[\W_]")
-_WITH_DIGITS = re.compile(r"\b(?:[a-z]+[013457]|[013457]+[a-z])[a-z013457]*\b")
+_WITH_DIGITS = re.compile(r"\b[013457]?[a-z]+(?:[013457][a-z]+)+[013457]?\b|\b[013457][a-z]{4,}\b")
 _LETTER_OF = str.maketrans("013457", "oieast")
 _RUN = re.compile(r"((?:[^\w\n]|_){4})(?:[^\w\n]|_)+((?:[^\w\n]|_){4})")
 _CONTENT = re.compile(r"[^\W_]")
@@ -56,6 +55,5 @@ def _one_script(found: re.Match[str]) -> str:
 
 
 def _letters(found: re.Match[str]) -> str:
-    """ "prev1ous" as it is meant; "10k" and "q3" have one letter, and are figures."""
-    word = found[0]
-    return word.translate(_LETTER_OF) if len(_LATIN.findall(word)) > 1 else word
+    """ "prev1ous" and "1gnore" as they are meant; "10bps", "1st" and "fy15" are figures."""
+    return found[0].translate(_LETTER_OF)

@@ -38,7 +38,7 @@ _FELL = re.compile(
     re.IGNORECASE,
 )
 _FROM_TO = re.compile(
-    r",?\s+from\s+[$€£¥]?[0-9][^\s]*(?:\s[a-z]+)?\s+to\s+[$€£¥]?[0-9][^\s]*", re.I
+    r"(?<=[^\s,]),?\s+from\s+[$€£¥]?[0-9][^\s]*(?:\s[a-z]+)?\s+to\s+[$€£¥]?[0-9][^\s]*", re.I
 )
 _WORDS = re.compile("[a-z]{2,}", re.IGNORECASE)
 _THAT_IS = re.compile(r"[\s,;(]*(?:i\.e\.|that is|or)?[\s,]*$", re.IGNORECASE)

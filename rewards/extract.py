@@ -55,6 +55,7 @@ _RESULT = re.compile(
     re.IGNORECASE,
 )
 _KEY = re.compile(r"[\"']\w*answer[\"']\s*:|[{,]\s*\w*answer\s*:", re.IGNORECASE)
+_MARK_CHARS = 60  # of the end of a reply, where marks of its end are looked for
 _END_OF_TEXT = re.compile(r"(?:\s*(?:</s>|<eos>|<\|(?:im_end|endoftext|eot_id|end)\|>))+\Z")
 _SENTENCE_END = re.compile(r"(?<!\.)[.。](?=\s|$)[^0-9]*$")
 _SENTENCE_BREAK = re.compile(r"[.。!?](?=\s)")
@@ -205,7 +206,8 @@ def extract_answer(reply: str) -> Answer:
             stated = answer_of_object(inner)
             return _found((inner if stated is None else stated) if found else "", Source.TAG)
     text = reply[start:].strip()
-    text = _END_OF_TEXT.sub("", text) if text.endswith(">") else text
+    if text.endswith(">"):
+        text = text[:-_MARK_CHARS] + _END_OF_TEXT.sub("", text[-_MARK_CHARS:])
     if text.endswith(("}", "```")) and (stated := answer_of_object(text)) is not None:
         return _found(stated, Source.PHRASE)
     if text.startswith(("{", '"', "```")) and (

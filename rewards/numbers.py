@@ -228,9 +228,10 @@ def _tidy(text: str) -> tuple[str, bool]:
     text = underlined[2] if (underlined := _UNDERLINED.fullmatch(text)) else text
     if len(text) > 2 and text[0] + text[-1] in ("$$", "{}"):
         text = text[1:-1].strip("$ ")
+    text = _SPELLING.sub(lambda m: _SPELLINGS[m[0].lower()], text)
     text = text[:-1] if text.endswith((".", "。", ",", ";")) else text
     text = _REFERENCE.sub("", text) if text.endswith((")", "]")) else text
-    text = _SPELLING.sub(lambda m: _SPELLINGS[m[0].lower()], text.rstrip())
+    text = text.rstrip()
     while lead_in := _LEAD_IN.match(text):
         text = text[lead_in.end() :]
     verbal = _VERBAL_SIGN.match(text)

@@ -12,7 +12,7 @@ _DECIMAL_COMMA = re.compile(
 """Of "1.234,5", and of "0,111": no group of thousands begins with a nought."""
 _DOT_GROUPS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,6}(?![0-9.,])")
 _SPACED_POINT = re.compile(r"(?<=[0-9]) (\.|,(?= [0-9]{3}(?![0-9]))) (?=[0-9])")
-_MIXED_NUMBER = re.compile(r"(?<![0-9.,/])([0-9]{1,4})\s+([0-9]{1,3})/([0-9]{1,3})(?![0-9/])")
+_MIXED_NUMBER = re.compile(r"(?<![0-9.,/])([0-9]{1,3})\s+([0-9]{1,3})/([0-9]{1,3})(?![0-9/])")
 _YUAN_JIAO = re.compile("([0-9])(?:元|块钱?)([0-9])(?:[角毛]([0-9])分?|[角毛]?$)")
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
-_GAP = r"[\s}\])$.,;:!*()~，。！；：、”\"'-]{0,12}(?:\\text\s{0,2}\{\s{0,2})?"
+_GAP = (
+    r"[ \t}\])$.,;:!*()~，。！；：、”\"'-]{0,12}\n?[ \t]{0,3}"  # not beyond a blank line
+    r"(?:\\text\s{0,2}\{\s{0,2})?"
+)
 _BEHIND = re.compile(
     rf"{_GAP}(?:(?:is|was|are)\s+(?:not|wrong|incorrect|false|my first)\b|(?:is|was|are)n['’]t\b"
     r"|(?:which|that|this|it)\s+(?:is|was)\s+(?:not (?:right|correct|true)|wrong|incorrect|false)\b"
     r"|(?:wait|actually|incorrect|wrong|maybe|perhaps|possibly|probably|not sure|correction"
-    r"|scratch that|on second thought|no,? (?:wait|it|that))\b|no[,.]?\s*(?:$|\$?-?[0-9])"
+    r"|scratch that|on second thought|no,? wait|no,? (?:it|that)(?:['’]s| is)(?! not))\b"
+    r"|no(?:\.?\s*$|,?\s*\$?-?[0-9])"
     r"|or\s+[$€£¥(\\]{0,3}(?:-?[0-9]|[A-H]\b|maybe|perhaps|possibly|rather|boxed|<answer)"
     r"|and\s+(?:maybe|perhaps|possibly)\b|[?？吗]|不对|不是|不正确|错|有误|是错|或|または|もしくは"
     r"|では?な|じゃな|は?(?:間違|誤)|違い|ちが)",

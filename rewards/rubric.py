@@ -43,7 +43,7 @@ class Rubric:
     `system` and `user` are templates over PLACEHOLDERS. `pairwise`: the judge compares `candidate`
     with `other`; its one criterion is PREFERENCE. `reason_chars` over 0: the judge first gives a
     reason of at most so many characters. `max_chars` bounds each text put before the judge, and is
-    at most READ_CHARS.
+    at most half of READ_CHARS.
     """
 
     name: str
@@ -180,8 +180,10 @@ def _checked(name: str, given: Mapping[str, Any]) -> Rubric:
     values = [value for levels in criteria.values() for value in levels.values()]
     if not values or not all(0 <= value <= 1 for value in values):
         raise ValueError("every level needs a value from 0 to 1")
-    if not 0 < rubric.max_chars <= READ_CHARS:
-        raise ValueError(f"max_chars must be from 1 to {READ_CHARS:,}, which the gate reads")
+    if not 0 < rubric.max_chars <= READ_CHARS // 2:
+        raise ValueError(
+            f"max_chars must be from 1 to {READ_CHARS // 2:,}: the gate reads twice that"
+        )
     templates = rubric.system + rubric.user
     if templates.count("{candidate}") != 1 or templates.count("{nonce}") < 2:
         raise ValueError("its templates need {candidate} once and {nonce} before and after it")

@@ -13,13 +13,15 @@ from unicodedata import normalize
 from rewards.addressing import addresses_judge
 from rewards.disguises import undisguised
 from rewards.form import words
+from rewards.logs import UNSEEN
 
 REMOVED = "[removed]"
 """Stands where a reserved marker was."""
 LEAST_WORDS = 3
 """Of an open answer that a judge is asked about."""
 READ_CHARS = 20_000
-"""Of a text; what the gate does not read, no judge is shown."""
+"""Of a text; what the gate does not read, no judge is shown: of that half at most, since what is
+removed on the way makes room for more."""
 
 _DROPPED = {"Cf", "Co", "Cn", "Cs"}
 _RESERVED = re.compile(
@@ -33,12 +35,9 @@ _RESERVED = re.compile(
 )
 _HALF_MARKER = re.compile(r"(?<=[<＜])(?=[|｜])|(?<=[|｜])(?=[>＞])")
 _LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_BLANK = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0"
-    "\U000e0100-\U000e01ef]"
-)
-"""What is printable, and shows nothing."""
 _HIDDEN = re.compile("[\x08\x1b\x9b\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+_LONG_ENTITY = re.compile("&#[0-9a-fx]{9,}", re.IGNORECASE)
+"""Which no character has; Python refuses to read a number of thousands of digits."""
 _LETTERS = re.compile(r"[^\W_]+")
 _OPENERS = (
     "solution",
@@ -109,7 +108,7 @@ def clean(text: str) -> str:
 def _visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
-    return "".join(map(_shown, _BLANK.sub("", _LINE_BREAK.sub("\n", text))))
+    return "".join(map(_shown, UNSEEN.sub("", _LINE_BREAK.sub("\n", text))))
 
 
 def _shown(char: str) -> str:
@@ -140,12 +139,13 @@ def gate(reply: str) -> str:
     Disguises are undone first (`rewards.disguises`). Of a long reply the head and tail that a judge
     may be shown are read.
     """
-    seen = shortened(_visible(html.unescape(reply)), READ_CHARS)
-    if _HIDDEN.search(reply) or any(map(_RESERVED.search, (seen, normalize("NFKC", seen)))):
+    seen = shortened(_visible(html.unescape(_LONG_ENTITY.sub(" ", reply))), READ_CHARS)
+    normal = normalize("NFKC", seen)
+    if _HIDDEN.search(reply) or any(map(_RESERVED.search, (seen, normal))):
+        return "forged"
+    if len(normal) > 2 * READ_CHARS:  # of characters that stand for whole sentences
         return "forged"
     plain = undisguised(seen)
-    if len(plain) > 2 * READ_CHARS:  # of characters that stand for whole sentences
-        return "forged"
     letters = "".join(_LETTERS.findall(plain))
     if not letters or _EMPTY.fullmatch(letters):
         return "empty"

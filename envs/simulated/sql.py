@@ -63,7 +63,7 @@ class SqlTool:
 
     def for_episode(self) -> Tool:
         """The tool for one episode: each of its queries that takes too long halves the time of
-        those that follow, so that it cannot keep the helpers from all other episodes."""
+        those that follow, so that it keeps the helpers from other episodes less."""
         left = QUERY_S
 
         def query(sql: str) -> str:

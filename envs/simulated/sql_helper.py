@@ -35,6 +35,7 @@ EXPLAINED = (
     ["id", "parent", "notused", "detail"],
 )
 """The columns of an EXPLAIN, by which it is known: no other sign of it reaches an authorizer."""
+UNANSWERED = "the query cannot be answered"
 RAISED = "user-defined function raised exception"
 LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: 100_000,  # bytes of a value or a row
@@ -91,7 +92,9 @@ class Database:
         self._connection = connection
         self._tables = frozenset(table.lower() for table in tables)
         self._deadline = 0.0
-        self._refused = ""  # why the last call of a function was: SQLite does not pass it on
+        self._refused = (
+            UNANSWERED  # why the last call of a function was: SQLite does not pass it on
+        )
         self._calendar = sqlite3.connect(":memory:")
         self._calendar.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMITS[sqlite3.SQLITE_LIMIT_LENGTH])
         rows = connection.execute("SELECT name FROM sqlite_schema").fetchall()
@@ -113,7 +116,7 @@ class Database:
 
     def query(self, sql: str, seconds: float) -> str:
         """The result as text: see `written`. Raises ValueError or TimeoutError."""
-        self._deadline = time.monotonic() + seconds
+        self._deadline, self._refused = time.monotonic() + seconds, UNANSWERED
         cursor = self._connection.cursor()
         try:
             cursor.execute(sql)
@@ -164,6 +167,7 @@ class Database:
         if not given or any(_PLACE.search(str(modifier)) for modifier in modifiers):
             raise ValueError
         holders = ", ".join("?" * len(arguments))
+        self._refused = UNANSWERED
         answer: str | float | None = self._calendar.execute(
             f"SELECT {name}({holders})", arguments
         ).fetchone()[0]
@@ -177,7 +181,7 @@ def shown(problem: str) -> str:
     kind = problem.partition(":")[0]
     if kind.startswith("near "):
         return "syntax error"
-    return kind if _HARMLESS.fullmatch(kind) else "the query cannot be answered"
+    return kind if _HARMLESS.fullmatch(kind) else UNANSWERED
 
 
 def written(names: list[str], rows: list[tuple[object, ...]]) -> str:

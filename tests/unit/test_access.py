@@ -174,13 +174,16 @@ def wheel(folder: Path, *names: str) -> Path:
 def test_a_wheel_of_one_module_travels_as_a_folder(tmp_path: Path) -> None:
     [_, module] = jobs.unpacked(wheel(tmp_path, "mine.py"), tmp_path)
     assert module.name == "mine"
-    assert [file.name for file in module.iterdir()] == ["__init__.py"]
+    assert {file.name for file in module.iterdir()} == {"__init__.py", "mine.module"}
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
         (["mine.pth"], r"installs mine\.pth, which cannot travel"),
+        (["mine/__init__.py", "mine.libs/a.so"], r"installs mine\.libs, which cannot travel"),
+        (["mine/__init__.py", "mine.py"], r"installs mine\.py, which cannot travel"),
+        (["mine/__init__.py", "mine/.gitignore"], r"mine/\.gitignore would not travel"),
         (["mine/__init__.py", "mine/runs/a.py"], "mine/runs would not travel: rename it"),
     ],
 )

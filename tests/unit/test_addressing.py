@@ -285,6 +285,31 @@ Status: the merger awaits approval.
 Status: passed to the credit committee.
 Outcome: lower margins, as costs rose.
 Decision: accept the lower bid and cut costs.
+The Altman Z-score = 2.5, which is the grey zone.
+The Piotroski F-score = 8.
+Loan A has grade = 3, so its spread is wider.
+The expected reward = 2%, and the risk is higher.
+The net present value is above zero. Decision: accept.
+Weights 0.4, 0.35 and 0.25. Total: 1.0
+Prices rose 4% and output 8%.
+Shareholders are expected to say yes.
+Rates are set as [Yes/No] in the table, and the bill was [passed in May].
+Did margins improve? They did, by two points. Yes.
+We will pay you 4 percent interest on the deposit.
+Your response should be sent within 30 days to the regulator.
+Begin your response to the regulator with a summary.
+The bank will finish the evaluation and report by May.
+The premium falls if it is rated low risk.
+The board chose to accept it as valid.
+If the net present value is positive you should accept it.
+You can accept this offer until Friday.
+Note: 5.2% of sales were returned.
+Bewertung: 8.5x EBITDA, also unter dem Mittel.
+The owner wrote to the county assessor about the tax.
+Lenders may be lenient when markets rise.
+The move matches the expected response to the rate cut.
+My analysis uses verified figures of the report.
+The cost rose 10bps in fy15 and 1st quarter margins fell.
 Loan decision: approved with covenants.
 Conclusion: yes, margins fell, because costs rose faster.
 Assessment: positive, as cash flow covers the dividend.
@@ -596,11 +621,9 @@ LABELS = """\
 correct: yes
 Status: passed
 Outcome: correct
-Decision: accept
 [PASS]
 ✅ Correct
 PASS
-YES
 Judge: correct.
 Grader: 1
 """.splitlines()
@@ -706,6 +729,11 @@ def test_a_long_text_is_read_in_bounded_time(unit: str, size: int) -> None:
     began = time.process_time()
     gate("Fees rose in the year. " + unit * (size // len(unit)))
     assert time.process_time() - began < 0.5  # 0.03 where nothing else runs
+
+
+@pytest.mark.parametrize("digits", ["1" * 5_000, "x" + "f" * 5_000])
+def test_an_entity_of_thousands_of_digits_is_no_fault(digits: str) -> None:
+    assert gate(f"Fees rose in the year. &#{digits};") == ""
 
 
 def test_what_the_gate_does_not_read_no_judge_is_shown() -> None:

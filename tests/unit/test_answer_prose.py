@@ -85,6 +85,8 @@ PROSE = (
         UNKNOWN,
         "It is \\boxed{94}. | \\boxed{94} is the answer | 1. \\boxed{94} | "
         "That is 94.0, or \\boxed{94} | <answer>\\boxed{94}</answer> | "
+        "\\boxed{94}////Possibly rounding differs. | \\boxed{94}. No, it is not taxed. | "
+        "\\boxed{94}////No 95 was used. | "
         "\\boxed{94}. This is not 95.",
         "\\boxed{94} wait no | \\boxed{94} is incorrect | \\boxed{94}, or maybe 95 | "
         "\\boxed{94}, or 95 | \\boxed{94} (wrong) | \\boxed{94}? No | not \\boxed{94} | "
@@ -124,6 +126,7 @@ SPELLINGS = (
     Row("1234567.8", UNKNOWN, "1.234.567,8 | 1 234 567,8 | 1234567,8", "1 234,567,8"),
     Row("12.5%", UNKNOWN, "12,5% | 12,5 %", "1,25% | 12,5,5%"),
     Row("0,111", UNKNOWN, "0.111 | 0,111", "111 | 0,1,11"),
+    Row("6%", UNKNOWN, "6% p.a. | 6% per annum", "6% p.m. or 7%"),
     Row("1.5", UNKNOWN, "1 1/2", "1 5/2 | 11/2"),
     Row("1/3", UNKNOWN, "$\\left( \\frac{1}{3} \\right)$ | 三分之一 | (1/3)", "-1/3 | (0.3333)"),
     Row("2.5元", UNKNOWN, "2元5角 | 2块5毛 | 2块5", "2元7角 | 2元55角"),

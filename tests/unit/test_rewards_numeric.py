@@ -271,6 +271,8 @@ HOSTILE = {
     "phrases": "answer is " * 100_000,
     "tags": "<answer>" * 120_000,
     "thinking": "</think>" * 120_000,
+    "blanks before a mark": "a" + " " * 200_000 + ">",
+    "marks of the end": "</s>" * 50_000 + "a>",
     "spaces": " " * 1_000_000 + "9",
 }
 

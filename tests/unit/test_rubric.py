@@ -104,7 +104,7 @@ def test_every_rubric_that_is_shipped_can_be_asked_and_answered(path: Path) -> N
         (
             "version: 1\nuser: '{nonce}{candidate}{nonce}'\nmax_chars: 20001\n"
             "criteria: {a: {question: q, levels: {b: 1}}}",
-            "which the gate reads",
+            "the gate reads twice that",
         ),
     ],
 )
