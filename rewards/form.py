@@ -20,7 +20,6 @@ _SCRIPTS: Final[Mapping[str, Callable[[str], bool]]] = {
     "zh": lambda c: "CJK" in unicodedata.name(c, ""),
     "ja": lambda c: bool(re.match("[\u3040-\u30ff\u4e00-\u9fff]", c)),
 }
-LANGUAGES = tuple(_SCRIPTS)
 _ENGLISH = (
     "the of and to is were for that with by from at this it are be not which has had than but its "
     "have will their they our would"

@@ -30,8 +30,6 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"[0-9]|[.,][0-9]|-[0-9]|e-?[0-9]|\s?dozens?\b", re.IGNORECASE)
-
-
 _HINT = re.compile(
     r"not|never|n['’]t|wrong|incorrect|false|reject|\bor\b|[≠<>≥≤~非是或还]|!=|cancel|\\[gln]"
     r"|または|もしくは|[0-9][.,]?\Z"
@@ -40,10 +38,10 @@ _HINT = re.compile(
 
 
 def is_taken_back(before: str, behind: str) -> bool:
-    """Whether the text right before or right behind a marked answer denies or doubts it, offers
+    r"""Whether the text right before or right behind a marked answer denies or doubts it, offers
     another one, or makes it a part of a longer number.
 
-    Example: ("not ", ""), ("", ", or maybe 95"), ("", "，不对"), ("93 or ", ""), ("9", "").
+    Example: ("not ", ""), ("", ", or maybe 95"), ("", "，不对"), ("9", ""), ("\boxed{93} or ", "").
     """
     near = before[-40:].lower()
     if _HINT.search(near) and _BEFORE.search(near):
