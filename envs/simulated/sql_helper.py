@@ -92,9 +92,8 @@ class Database:
         self._connection = connection
         self._tables = frozenset(table.lower() for table in tables)
         self._deadline = 0.0
-        self._refused = (
-            UNANSWERED  # why the last call of a function was: SQLite does not pass it on
-        )
+        # Why the last call of a function was refused: SQLite does not pass it on.
+        self._refused = UNANSWERED
         self._calendar = sqlite3.connect(":memory:")
         self._calendar.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMITS[sqlite3.SQLITE_LIMIT_LENGTH])
         rows = connection.execute("SELECT name FROM sqlite_schema").fetchall()
